@@ -1,0 +1,1 @@
+"""Evidence of life over time and the decision that mints a pass."""

@@ -1,0 +1,1 @@
+"""The face_verify client. Only a LivePass reaches its encoder."""

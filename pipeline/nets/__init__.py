@@ -1,0 +1,1 @@
+"""Model files and onnxruntime sessions, made in one place."""

@@ -1,0 +1,1 @@
+"""What client and gateway share: POP signing and the service's codes."""

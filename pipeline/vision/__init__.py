@@ -1,0 +1,1 @@
+"""Faces in a frame: detect, track, align, crop, measure. Array in, array out."""
