@@ -1,1 +1,5 @@
 """Evidence of life over time and the decision that mints a pass."""
+
+from pipeline.liveness.livepass import LivePass
+
+__all__ = ["LivePass"]
