@@ -1,1 +1,23 @@
-"""Faces in a frame: detect, track, align, crop, measure. Array in, array out."""
+"""Faces in frames: found, followed, measured, aligned and cropped. Arrays in, arrays out; no decisions."""
+
+from pipeline.vision.crop import CropKind, CropSpec, crop_batch
+from pipeline.vision.detect import BlazeFaceDetector
+from pipeline.vision.embed import FaceEmbedder
+from pipeline.vision.mesh import FaceMesh
+from pipeline.vision.types import Detection, Face, Pose, Quality, View
+from pipeline.vision.vision import Vision
+
+__all__ = [
+    "BlazeFaceDetector",
+    "CropKind",
+    "CropSpec",
+    "Detection",
+    "Face",
+    "FaceEmbedder",
+    "FaceMesh",
+    "Pose",
+    "Quality",
+    "View",
+    "Vision",
+    "crop_batch",
+]

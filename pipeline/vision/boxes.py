@@ -1,0 +1,91 @@
+"""Arithmetic on boxes x1 y1 x2 y2 in pixels, and the map from a mesh to the detector's kind of box."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from pipeline.vision.types import F32
+
+MESH_POINTS = 468
+"""Points of the mesh proper. The ten iris points that the larger net adds are left out of every box."""
+
+BOX_CENTRE: Final[F32] = np.array([0.130, 0.294, -0.024, 1.132], np.float32)
+"""Centre of the face box: weights of the arms from the eyes to the mouth, nose tip, chin and cheeks."""
+BOX_SIDE: Final[F32] = np.array([-0.074, 0.374, -0.135, 0.939, 0.763, -0.147], np.float32)
+"""Side of the face box: weights of the lengths of the eye line, the cheek line and the four arms."""
+
+
+def area(box: F32) -> float:
+    """Square pixels of a box (4,); zero where it is turned inside out."""
+    x1, y1, x2, y2 = box.tolist()
+    return max(0.0, x2 - x1) * max(0.0, y2 - y1)
+
+
+def iou(a: F32, b: F32) -> float:
+    """Intersection over union of two boxes (4,), in [0, 1]; zero when either is empty."""
+    ax1, ay1, ax2, ay2 = a.tolist()
+    bx1, by1, bx2, by2 = b.tolist()
+    inter = max(0.0, min(ax2, bx2) - max(ax1, bx1)) * max(0.0, min(ay2, by2) - max(ay1, by1))
+    union = area(a) + area(b) - inter
+    return float(inter / union) if union > 0 else 0.0
+
+
+def iou_one_to_many(box: F32, boxes: F32) -> F32:
+    """Intersection over union of one box (4,) with each of (n, 4): float32 (n,)."""
+    low = np.maximum(box[:2], boxes[:, :2])
+    high = np.minimum(box[2:], boxes[:, 2:])
+    inter = np.prod(np.maximum(high - low, 0), axis=1)
+    sizes = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    union = sizes + area(box) - inter
+    return np.asarray(np.where(union > 0, inter / np.maximum(union, 1e-12), 0), dtype=np.float32)
+
+
+def mesh_bounds(landmarks: F32) -> F32:
+    """Tight box around the mesh: landmarks (n, 2 or 3) in pixels to float32 (4,)."""
+    xy = landmarks[:MESH_POINTS, :2]
+    return np.concatenate([xy.min(axis=0), xy.max(axis=0)]).astype(np.float32)
+
+
+def box_anchors(landmarks: F32) -> F32:
+    """Points that the face box hangs on, (n, 2 or 3) to float32 (5, 2): eyes, mouth, nose tip, chin, cheeks.
+
+    Each but the nose tip and the chin is a middle: of the four eye corners, of the mouth corners, of the
+    outermost cheek points. So they all lie on the face's midline, and a mirrored face gets a mirrored box.
+    """
+    xy = landmarks[:, :2]
+    return np.stack(
+        [
+            xy[[33, 133, 362, 263]].mean(axis=0),
+            xy[[61, 291]].mean(axis=0),
+            xy[1],
+            xy[152],
+            xy[[234, 454]].mean(axis=0),
+        ]
+    )
+
+
+def face_box(landmarks: F32) -> F32:
+    """Box of a mesh in the detector's convention.
+
+    BlazeFace's boxes are squares. Ours is one whose centre is a fixed weighting of `box_anchors` and whose side
+    is one of distances between them; so it moves, grows, turns and mirrors with the mesh.
+
+    Args:
+        landmarks: float32 (468 or 478, 2 or 3) in pixels.
+
+    Returns:
+        float32 (4,), x1 y1 x2 y2 in pixels; may reach outside the picture.
+    """
+    anchors = box_anchors(landmarks)
+    arms = anchors[1:] - anchors[0]
+    centre = anchors[0] + BOX_CENTRE @ arms
+    spans = np.concatenate(
+        [
+            landmarks[[263, 454], :2] - landmarks[[33, 234], :2],
+            arms,
+        ]
+    )
+    half = float(BOX_SIDE @ np.hypot(spans[:, 0], spans[:, 1])) / 2
+    return np.concatenate([centre - half, centre + half]).astype(np.float32)

@@ -1,0 +1,111 @@
+"""`Vision`: frames to views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.camera.frame import Frame, Image
+from pipeline.vision.align import five_points
+from pipeline.vision.detect import BlazeFaceDetector, Detector
+from pipeline.vision.image import check_image
+from pipeline.vision.mesh import FaceMesh, MeshSource
+from pipeline.vision.pose import head_pose
+from pipeline.vision.quality import measure
+from pipeline.vision.track import FaceTracker, Step, TrackLimits
+from pipeline.vision.types import Face, View
+
+
+class ModelPaths(Protocol):
+    """Gives the file of a model by its name in the manifest; `pipeline.nets.ModelStore` is one."""
+
+    def path(self, name: str) -> Path:
+        """The verified file."""
+        ...
+
+
+class Vision:
+    """Finds, follows and measures one face. One camera, one `Vision`; not safe to share between threads.
+
+    Args:
+        models: a model store, or model names to paths.
+        mesh: ``face_mesh`` (468 points, the faster one) or ``face_mesh_478`` (with irises, the finer one).
+        detect_every: the detector runs at least on every n-th frame.
+        limits: when a track holds; ``detect_every`` goes before the one in there.
+        detector: a detector of your own in place of BlazeFace.
+        mesh_source: a mesh of your own in place of the file that ``mesh`` names.
+
+    Raises:
+        ModelError: a model file is missing or can't be loaded.
+    """
+
+    def __init__(
+        self,
+        models: ModelPaths | Mapping[str, Path],
+        *,
+        mesh: str = "face_mesh",
+        detect_every: int = 5,
+        limits: TrackLimits | None = None,
+        detector: Detector | None = None,
+        mesh_source: MeshSource | None = None,
+    ) -> None:
+        def path(name: str) -> Path:
+            return models[name] if isinstance(models, Mapping) else models.path(name)
+
+        self._detector = BlazeFaceDetector(path("face_detector")) if detector is None else detector
+        self._mesh = FaceMesh(path(mesh)) if mesh_source is None else mesh_source
+        self._limits = replace(limits or TrackLimits(), detect_every=detect_every)
+        self._tracker = FaceTracker(self._detector, self._mesh, self._limits)
+
+    def see(self, frame: Frame, *, detect: bool | None = None) -> View:
+        """Look at the next frame of a stream.
+
+        Args:
+            frame: the frame; its time decides whether the track can go on.
+            detect: True runs the detector, False runs it only where there is no track, None every n-th frame.
+
+        Returns:
+            The tracked face with its measures, or a view without a face.
+
+        Raises:
+            FrameError: the frame's picture is not one.
+        """
+        image = check_image(frame.image)
+        return _view(image, self._tracker.step(image, frame.t, detect=detect))
+
+    def look(self, image: Image) -> View:
+        """Look at a single picture: detector and mesh, nothing carried over; the track goes on untouched.
+
+        Args:
+            image: uint8 (height, width, 3), BGR.
+
+        Returns:
+            The largest face with its measures and track number 1, or a view without a face.
+
+        Raises:
+            FrameError: the array is not a BGR picture.
+        """
+        image = check_image(image)
+        return _view(image, FaceTracker(self._detector, self._mesh, self._limits).step(image, 0.0))
+
+    def reset(self) -> None:
+        """Forget the track; the next face gets a new track number."""
+        self._tracker.reset()
+
+
+def _view(image: Image, step: Step) -> View:
+    tracked = step.face
+    if tracked is None:
+        return View(face=None, faces=step.faces, quality=None)
+    face = Face(
+        track_id=tracked.track_id,
+        box=tracked.box,
+        landmarks=tracked.mesh.points,
+        five=five_points(tracked.mesh.points),
+        presence=tracked.mesh.presence,
+        pose=head_pose(tracked.mesh.points),
+        detected=step.detected,
+    )
+    return View(face=face, faces=step.faces, quality=measure(image, face, step.faces))
