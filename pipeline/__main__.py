@@ -1,0 +1,5 @@
+"""``python -m pipeline`` is ``livegate``."""
+
+from pipeline.cli import main
+
+main()

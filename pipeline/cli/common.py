@@ -1,0 +1,55 @@
+"""What the commands share: where output goes, how flags become settings, how errors end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from pipeline.errors import LivegateError, UsageError
+from pipeline.settings import Settings
+
+stderr = Console(stderr=True)
+"""Logs, progress and guidance."""
+stdout = Console()
+"""Results for people. With ``--json`` nothing but JSON lines goes to standard output."""
+
+
+def emit(record: Mapping[str, Any]) -> None:
+    """Write one JSON object as one line to standard output, at once."""
+    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def build_settings(**flags: Any) -> Settings:
+    """Settings from the flags that were given; the others come from environment, file and defaults."""
+    return Settings(**{name: value for name, value in flags.items() if value is not None})
+
+
+def set_up_logging(verbose: bool) -> None:
+    """Log to standard error: warnings, or everything of livegate's own loggers with ``--verbose``."""
+    handler = RichHandler(console=stderr, show_path=False, rich_tracebacks=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("livegate").setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def run_guarded(command: Callable[[], object]) -> int:
+    """Run the command line; errors of the tree end with a sentence, the way out and the contract's status."""
+    try:
+        command()
+        return 0
+    except LivegateError as error:
+        stderr.print(f"[bold red]error[/] [bold]{error.code}[/]: ", end="", highlight=False)
+        stderr.print(error.message, markup=False, highlight=False)
+        stderr.print(f"       {error.hint}", markup=False, highlight=False)
+        return 2 if isinstance(error, UsageError) else error.client_code.exit_status
+    except KeyboardInterrupt:
+        stderr.print("interrupted")
+        return 130
+    except BrokenPipeError:
+        return 0

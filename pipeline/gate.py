@@ -1,0 +1,264 @@
+"""`Gate`: the one place where the rooms meet, camera -> vision -> liveness -> match, in one direction."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from pipeline.camera import Source, is_trusted
+from pipeline.errors import ClientCode, ConsentError, LivegateError, MatchError, SourceLostError, UsageError
+from pipeline.liveness import Judge, JudgeSettings, LivePass, Verdict
+from pipeline.nets import open_store
+from pipeline.reasons import Reason
+from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result
+from pipeline.settings import Settings
+from pipeline.vision import Vision
+
+if TYPE_CHECKING:
+    from pipeline.match.client import MatchResult
+    from pipeline.match.encode import Upload
+    from pipeline.match.person import Person
+
+log = logging.getLogger("livegate.gate")
+
+
+class Service(Protocol):
+    """Whoever answers ``method=match``: the client of `pipeline.match`, or a fake of a test."""
+
+    def match(self, person: Person, upload: Upload, consent: str) -> MatchResult:
+        """Ask whether the uploaded face is this person's; raises `MatchError`."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class Gate:
+    """Decides whether a live person stands before a camera, and only then asks who it is.
+
+    In liveness mode no network object is built. In verify mode a frame is sent only where the decision minted
+    a `LivePass`, the source is trusted and a consent reference was given. Model files are loaded once, here.
+    One gate runs one check at a time; use one gate for each camera.
+
+    Args:
+        settings: see `Settings`; defaults, environment and livegate.toml if left out.
+        service: answers ``match`` in verify mode instead of the settings' endpoint; closed with the gate.
+
+    Raises:
+        SettingsError: a setting is out of range or contradicts another one.
+        ModelError: a model file is missing or wrong. The way out is in its hint.
+
+    Example:
+        ```python
+        with Gate(Settings(mode="liveness")) as gate:
+            result = gate.check(open_source("clip.mp4"))
+        ```
+    """
+
+    def __init__(self, settings: Settings | None = None, *, service: Service | None = None) -> None:
+        self.settings = settings or Settings()
+        if service is not None and self.settings.mode == "liveness":
+            raise UsageError("liveness mode asks nobody: a service is only for mode='verify'")
+        store = open_store(models_dir=self.settings.models_dir, offline=self.settings.offline)
+        self._vision = Vision(
+            store,
+            mesh="face_mesh_478" if self.settings.mesh == "accurate" else "face_mesh",
+            detect_every=self.settings.detect_every,
+            threads=self.settings.threads,
+        )
+        self._judge = Judge(store, JudgeSettings.of(self.settings))
+        self._running = threading.Lock()
+        self._service = service
+        if self.settings.mode == "verify" and service is None:
+            from pipeline.service import connect  # the HTTP client is built in this mode only
+
+            self._service = connect(self.settings)
+
+    def check(self, source: Source, *, person: Person | None = None, consent: str | None = None) -> Result:
+        """One check from the first frame to the verdict.
+
+        Args:
+            source: an open source; it is closed at the end.
+            person: whose face it should be; verify mode only.
+            consent: reference under which the person agreed to the upload; verify mode only.
+
+        Returns:
+            The result. Errors of camera, models and service are results too (codes 1001, 1003, 2002).
+
+        Raises:
+            UsageError: the call contradicts the mode; no frame was read.
+            ConsentError: verify mode without a consent reference; no frame was read.
+        """
+        result: Result | None = None
+        for event in self.events(source, person=person, consent=consent):
+            if isinstance(event, Result):
+                result = event
+        if result is None:  # events() always ends with one; without it nothing passes
+            return self._failed(Reason.SYSTEM_ERROR, ClientCode.SYSTEM_ERROR)
+        return result
+
+    def events(
+        self, source: Source, *, person: Person | None = None, consent: str | None = None
+    ) -> Iterator[Guidance | Result]:
+        """The same check as a stream for a screen: `Guidance` for each frame, then one `Result`.
+
+        Leaving the loop early ends the check and closes the source; nothing is sent then.
+
+        Args and raises: as `check`.
+        """
+        self.validate(person=person, consent=consent)
+        return self._run(source, person, consent)
+
+    def validate(self, *, person: Person | None = None, consent: str | None = None) -> None:
+        """Refuse a call that contradicts the mode, before a camera is opened.
+
+        Raises:
+            UsageError: a person or consent in liveness mode, or no person in verify mode.
+            ConsentError: no consent reference in verify mode.
+        """
+        if self.settings.mode == "liveness" and (person is not None or consent is not None):
+            raise UsageError(
+                "liveness mode verifies nobody: leave person and consent out, or use mode='verify'"
+            )
+        if self.settings.mode == "verify":
+            if person is None:
+                raise UsageError("verify mode needs a person: name and certificate number")
+            if consent is None or not consent.strip():
+                raise ConsentError("no consent reference was given, so nothing may be uploaded")
+
+    def close(self) -> None:
+        """Give connections back. Idempotent."""
+        if self._service is not None:
+            self._service.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, source: Source, person: Person | None, consent: str | None) -> Iterator[Guidance | Result]:
+        if not self._running.acquire(blocking=False):
+            raise UsageError("this gate is running a check already; use one gate for each camera")
+        try:
+            with closing(source):
+                yield from self._guarded(source, person, consent)
+        finally:
+            self._running.release()
+
+    def _guarded(
+        self, source: Source, person: Person | None, consent: str | None
+    ) -> Iterator[Guidance | Result]:
+        """Every error becomes a result that does not pass."""
+        try:
+            yield from self._steps(source, person, consent)
+        except LivegateError as error:
+            log.warning("check ended by %s", error.code)
+            reason = Reason.SOURCE_LOST if isinstance(error, SourceLostError) else Reason.SYSTEM_ERROR
+            yield self._failed(reason, error.client_code, error)
+        except Exception as error:  # a fault of ours must deny, not crash the kiosk
+            # The message could hold data of a person: only the kind and the place are told.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("internal fault: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
+            yield self._failed(Reason.SYSTEM_ERROR, ClientCode.SYSTEM_ERROR)
+
+    def _steps(
+        self, source: Source, person: Person | None, consent: str | None
+    ) -> Iterator[Guidance | Result]:
+        trusted = is_trusted(source.info, self.settings.trusted_sources)
+        if self.settings.mode == "verify" and not trusted and not self.settings.allow_test_source:
+            yield self._failed(Reason.INJECTED_SOURCE, ClientCode.REJECTED)
+            return
+        test_source = not trusted and self.settings.mode == "verify"
+
+        self._vision.reset()
+        session = self._judge.begin(uuid.uuid4().hex, live=source.info.live)
+        verdict: Verdict | None = None
+        for frame in source:
+            view = self._vision.see(frame)
+            step = session.observe(frame, view)
+            verdict = step.verdict
+            if verdict is not None:
+                break
+            box = None if view.face is None else tuple(float(v) for v in view.face.box)
+            yield Guidance(step.guidance, step.progress, frame.t, box)  # type: ignore[arg-type]
+        verdict = verdict or session.finish()
+        yield self._conclude(verdict, person, consent, test_source=test_source)
+
+    def _conclude(
+        self, verdict: Verdict, person: Person | None, consent: str | None, *, test_source: bool
+    ) -> Result:
+        live_pass = verdict.live_pass
+        passed = verdict.state == "live" and live_pass is not None
+        liveness = LivenessResult(
+            passed, verdict.score, verdict.frames, verdict.elapsed_ms, dict(verdict.cues)
+        )
+        if not passed or live_pass is None:
+            code = ClientCode.REJECTED if verdict.state == "spoof" else ClientCode.INTERRUPTED
+            reason = verdict.reason or (Reason.SPOOF if verdict.state == "spoof" else Reason.UNDECIDED)
+            return Result(code, self.settings.mode, reason, liveness, test_source=test_source)
+        if self.settings.mode == "liveness":
+            return Result(ClientCode.PASSED, "liveness", None, liveness, frame_sha256=live_pass.sha256)
+        if person is None or consent is None or self._service is None:
+            raise UsageError("verify mode needs a person, a consent reference and a service")
+        return self._verify(self._service, live_pass, liveness, person, consent, test_source=test_source)
+
+    def _verify(
+        self,
+        service: Service,
+        live_pass: LivePass,
+        liveness: LivenessResult,
+        person: Person,
+        consent: str,
+        *,
+        test_source: bool,
+    ) -> Result:
+        from pipeline.match.client import reason_for
+        from pipeline.match.encode import encode_upload
+
+        upload = encode_upload(live_pass)
+        error: MatchError | None = None
+        reason: Reason | None = None
+        code = ClientCode.PASSED
+        try:
+            answer = service.match(person, upload, consent)
+            outcome = MatchOutcome(answer.code, answer.score, answer.request_id)
+            if answer.score is None or answer.score < self.settings.match_threshold:
+                code, reason = ClientCode.REJECTED, Reason.NOT_SAME_PERSON
+        except MatchError as caught:
+            error = caught
+            reason = reason_for(caught)
+            code = ClientCode.REJECTED if reason is Reason.IDENTITY_REFUSED else caught.client_code
+            outcome = MatchOutcome(
+                getattr(caught, "service_code", None) or getattr(caught, "gateway_code", None),
+                None,
+                getattr(caught, "request_id", None),
+            )
+        return Result(
+            code,
+            "verify",
+            reason,
+            liveness,
+            outcome,
+            frame_sha256=live_pass.sha256,
+            uploaded_sha256=upload.pixel_sha256,
+            test_source=test_source,
+            error=error.code if error else None,
+            hint=error.hint if error else None,
+        )
+
+    def _failed(self, reason: Reason, code: ClientCode, error: LivegateError | None = None) -> Result:
+        return Result(
+            code,
+            self.settings.mode,
+            reason,
+            error=error.code if error else None,
+            hint=error.hint if error else None,
+        )

@@ -1,0 +1,138 @@
+"""Settings: what a Gate does, from arguments over ``LIVEGATE_*`` variables over ``livegate.toml``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pipeline.errors import SettingsError
+
+Mode = Literal["liveness", "verify"]
+"""``liveness``: pure client-side (纯客户端活体). ``verify``: full verification (实人认证)."""
+
+CONFIG_VARIABLE = "LIVEGATE_CONFIG"
+DEFAULT_CONFIG = "livegate.toml"
+
+
+def default_database() -> str:
+    """SQLite URL of the embedded authority in the user's data folder."""
+    return f"sqlite:///{platformdirs.user_data_path('livegate', appauthor=False) / 'authority.db'}"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its unit and range.
+
+    Sources, the first one wins: constructor arguments (the command line's flags), environment variables
+    ``LIVEGATE_<FIELD>``, the TOML file named by ``LIVEGATE_CONFIG`` or ``livegate.toml`` in the working
+    folder, the defaults below. Unknown names in the file and values out of range refuse to start.
+
+    Raises:
+        SettingsError: a value is out of range, or a name is unknown; the message never shows the value.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="LIVEGATE_",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    mode: Mode = "liveness"
+
+    # what is judged, and how strictly
+    nets: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("fr_liveness",), min_length=1, description="liveness nets, fused by the mean of their log-odds"
+    )
+    mesh: Literal["fast", "accurate"] = Field("fast", description="468 points at 192, or 478 at 256")
+    detect_every: int = Field(5, ge=1, le=30, description="frames between two runs of the face detector")
+    target_apcer: float = Field(0.01, gt=0, le=0.05, description="wanted share of attacks accepted")
+    target_bpcer: float = Field(0.05, gt=0, le=0.30, description="wanted share of live people refused")
+    deadline_s: float = Field(
+        4.0, ge=1, le=60, description="video time after which nothing clear is undecided"
+    )
+
+    # where frames come from
+    allow_test_source: bool = Field(
+        False, description="test switch: frames of a file, folder or virtual camera may lead to an upload"
+    )
+    trusted_sources: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="identities of further cameras that may lead to an upload, as `livegate doctor` prints",
+    )
+    camera_width: int | None = Field(None, ge=160, le=7680)
+    camera_height: int | None = Field(None, ge=120, le=4320)
+    camera_fps: float | None = Field(None, gt=0, le=240)
+    read_deadline_s: float = Field(
+        2.0, gt=0, le=60, description="longest wait for a live source's next frame"
+    )
+    reconnect_deadline_s: float = Field(10.0, ge=0, le=600, description="longest time spent on reconnecting")
+
+    # the face_verify service
+    endpoint: str | None = Field(None, description="service URL; none means the embedded gateway, in process")
+    access_key_id: SecretStr | None = None
+    access_key_secret: SecretStr | None = None
+    access_key_file: Path | None = Field(None, description="file with the key: JSON with id and secret")
+    match_threshold: float = Field(
+        95.0, ge=80, le=100, description="lowest score that passes; 95 stands for a false-match rate of 1e-5"
+    )
+    match_timeout_s: float = Field(8.5, gt=0, le=60)
+    proxy: str | None = None
+    ca_file: Path | None = Field(None, description="certificates to trust instead of the usual ones")
+    database: str = Field(default_factory=default_database, description="embedded authority, SQLAlchemy URL")
+
+    # model files
+    models_dir: Path | None = Field(None, description="model cache; the user's cache folder if left out")
+    offline: bool = Field(False, description="never touch the network for model files")
+    threads: int = Field(1, ge=1, le=8, description="onnxruntime threads per session")
+
+    @field_validator("nets", "trusted_sources", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Environment variables give lists as text with commas."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+        except (ValueError, OSError) as error:
+            raise SettingsError(f"settings can't be read: {type(error).__name__}") from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then environment, then the TOML file."""
+        named = os.environ.get(CONFIG_VARIABLE)
+        if named and not Path(named).is_file():
+            raise SettingsError(f"{CONFIG_VARIABLE} names a file that does not exist")
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=named or DEFAULT_CONFIG)
+        return (init_settings, env_settings, toml)
+
+
+def _explain(error: ValidationError) -> str:
+    """One line per wrong field, without the values."""
+    lines = [
+        f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors(include_input=False)
+    ]
+    return "; ".join(lines)

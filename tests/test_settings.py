@@ -1,0 +1,90 @@
+"""Settings: which source wins, and that what is wrong refuses to start without telling the value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import SettingsError
+from pipeline.reasons import Reason
+from pipeline.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("LIVEGATE_MODE", "LIVEGATE_CONFIG", "LIVEGATE_DEADLINE_S"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_argument_beats_environment_beats_file_beats_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Settings().deadline_s == 4.0
+    (tmp_path / "livegate.toml").write_text("deadline_s = 5\ntrusted_sources = ['usb:1:2:3']\n")
+    assert Settings().deadline_s == 5
+    assert Settings().trusted_sources == ("usb:1:2:3",)
+    monkeypatch.setenv("LIVEGATE_DEADLINE_S", "6")
+    assert Settings().deadline_s == 6
+    assert Settings(deadline_s=7).deadline_s == 7
+
+
+def test_lists_in_the_environment_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVEGATE_NETS", "minifasnet_v2, minifasnet_v1se")
+    assert Settings().nets == ("minifasnet_v2", "minifasnet_v1se")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "cloud"},
+        {"match_threshold": 10},
+        {"match_threshold": float("nan")},
+        {"target_apcer": 0},
+        {"target_apcer": 0.5},
+        {"deadline_s": 0},
+        {"nets": ()},
+        {"thresold": 95},
+    ],
+)
+def test_wrong_value_refuses_to_start(wrong: dict[str, object]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings(**wrong)
+    assert next(iter(wrong)) in caught.value.message
+
+
+def test_misspelt_name_in_the_file_refuses_to_start(tmp_path: Path) -> None:
+    (tmp_path / "livegate.toml").write_text("matchthreshold = 99\n")
+    with pytest.raises(SettingsError, match="matchthreshold"):
+        Settings()
+
+
+def test_broken_file_and_missing_named_file_refuse_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "livegate.toml").write_text("mode = = 3\n")
+    with pytest.raises(SettingsError):
+        Settings()
+    monkeypatch.setenv("LIVEGATE_CONFIG", str(tmp_path / "absent.toml"))
+    with pytest.raises(SettingsError, match="does not exist"):
+        Settings()
+
+
+def test_secrets_show_neither_in_repr_nor_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVEGATE_ACCESS_KEY_SECRET", "hush-hush")
+    settings = Settings()
+    assert "hush" not in repr(settings)
+    assert "hush" not in str(settings)
+    with pytest.raises(SettingsError) as caught:
+        Settings(access_key_secret=12345, deadline_s="hush")
+    assert "hush" not in str(caught.value)
+    assert "12345" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_every_reason_has_a_sentence_in_both_languages() -> None:
+    for reason in Reason:
+        assert reason.value == reason.name.lower()
+        assert reason.zh.endswith("。")
+        assert reason.en.endswith(".")
