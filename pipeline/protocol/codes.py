@@ -6,6 +6,7 @@ and, for the gateway, its public error pages. Chinese texts are as given there, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -143,6 +144,20 @@ def _table() -> dict[str, DetailedCode]:
 
 DETAILED_CODES: Final[Mapping[str, DetailedCode]] = MappingProxyType(_table())
 """Every detailed code of the reference by its ``resultCodeSub``."""
+
+
+def sub_code_in(text: str) -> str | None:
+    """Find the detailed code that a message names, as the reference's own do: ``…（Z1146）``.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The first one that the reference lists, or None.
+    """
+    return next(
+        (found for found in re.findall(r"Z\d{4}(?!\d)", text, re.ASCII) if found in DETAILED_CODES), None
+    )
 
 
 @dataclass(frozen=True, slots=True)

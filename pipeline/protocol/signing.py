@@ -11,7 +11,7 @@ import hmac
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self, final
 
 from pipeline.errors import UsageError
 
@@ -58,6 +58,52 @@ class AccessKey:
         return f"AccessKey(key_id={self.key_id!r}, secret=...)"
 
 
+@final
+class Encoded:
+    """Percent-encoded text, right by construction: made from plain text or from bytes, and by joining such.
+
+    The percent-encoding of a joined text is the joined percent-encodings, so a long base64 value inside a
+    JSON text is encoded once, in pieces. Its content is in no repr.
+    """
+
+    __slots__ = ("_data",)
+    _data: bytes
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Encode plain text.
+
+        Raises:
+            UsageError: the text holds a lone surrogate.
+        """
+        return cls._holding(_encode(text))
+
+    @classmethod
+    def of_base64(cls, data: bytes) -> Self:
+        """Encode the standard base64 text of ``data``; only ``+``, ``/`` and ``=`` of its alphabet are reserved."""
+        text = base64.b64encode(data)
+        return cls._holding(text.replace(b"+", b"%2B").replace(b"/", b"%2F").replace(b"=", b"%3D"))
+
+    @classmethod
+    def _holding(cls, data: bytes) -> Self:
+        encoded = cls()
+        encoded._data = data
+        return encoded
+
+    def __add__(self, other: Encoded) -> Encoded:
+        return self._holding(self._data + other._data)
+
+    def __bytes__(self) -> bytes:
+        return self._data
+
+    def __repr__(self) -> str:
+        return f"Encoded({len(self._data)} bytes)"
+
+
+Params = Mapping[str, str | Encoded]
+"""Parameters of a request by name: plain text, or text that is percent-encoded already."""
+
+
 def percent_encode(text: str) -> str:
     """Encode as RFC 3986 wants: ``A-Za-z0-9-_.~`` stay, every other byte of the UTF-8 form becomes ``%XX``.
 
@@ -70,7 +116,7 @@ def percent_encode(text: str) -> str:
     return _encode(text).decode("ascii")
 
 
-def canonical_query(params: Mapping[str, str]) -> str:
+def canonical_query(params: Params) -> str:
     """Join ``name=value``, both percent-encoded, with ``&``, sorted by name.
 
     ``Signature`` is left out, empty values are kept.
@@ -84,7 +130,7 @@ def canonical_query(params: Mapping[str, str]) -> str:
     return _canonical(params).decode("ascii")
 
 
-def string_to_sign(method: str, params: Mapping[str, str]) -> str:
+def string_to_sign(method: str, params: Params) -> str:
     """Build ``METHOD&%2F&`` and the percent-encoded canonical query.
 
     Args:
@@ -94,9 +140,7 @@ def string_to_sign(method: str, params: Mapping[str, str]) -> str:
     Raises:
         UsageError: a name or value holds a lone surrogate.
     """
-    # The canonical query has only unreserved bytes and these three, so this is its percent-encoding.
-    encoded = _canonical(params).replace(b"%", b"%25").replace(b"=", b"%3D").replace(b"&", b"%26")
-    return f"{method}&%2F&{encoded.decode('ascii')}"
+    return _string_to_sign(method, _canonical(params)).decode("ascii")
 
 
 def sign(secret: str, text: str, algorithm: Algorithm = HMAC_SHA1) -> str:
@@ -110,8 +154,7 @@ def sign(secret: str, text: str, algorithm: Algorithm = HMAC_SHA1) -> str:
     Returns:
         The digest in standard base64, not percent-encoded.
     """
-    key = _utf8(secret) + b"&"
-    return base64.b64encode(hmac.digest(key, _utf8(text), algorithm.digest)).decode("ascii")
+    return _sign(secret, _utf8(text), algorithm)
 
 
 def verify(secret: str, text: str, signature: str, algorithm: Algorithm = HMAC_SHA1) -> bool:
@@ -130,7 +173,25 @@ def verify(secret: str, text: str, signature: str, algorithm: Algorithm = HMAC_S
     return hmac.compare_digest(sign(secret, text, algorithm).encode("ascii"), received)
 
 
-def form_encode(params: Mapping[str, str]) -> bytes:
+def signed_form(key: AccessKey, params: Params, algorithm: Algorithm = HMAC_SHA1) -> bytes:
+    """Sign the parameters for POST and write them, with their ``Signature``, as a form body.
+
+    Each value is percent-encoded once: the canonical query is a form body already.
+
+    Args:
+        key: access key; its ``key_id`` must be among the parameters as ``AccessKeyId``.
+        params: every parameter but ``Signature``.
+        algorithm: keyed digest.
+
+    Raises:
+        UsageError: a name or value holds a lone surrogate.
+    """
+    query = _canonical(params)
+    signature = _sign(key.secret, _string_to_sign("POST", query), algorithm)
+    return b"%s&Signature=%s" % (query, _encode(signature))
+
+
+def form_encode(params: Params) -> bytes:
     """Encode a body as ``application/x-www-form-urlencoded``, in the order given, a space as ``%20``.
 
     Raises:
@@ -139,13 +200,26 @@ def form_encode(params: Mapping[str, str]) -> bytes:
     return b"&".join(_encode(name) + b"=" + _encode(value) for name, value in params.items())
 
 
-def _canonical(params: Mapping[str, str]) -> bytes:
+def _canonical(params: Params) -> bytes:
     names = sorted(name for name in params if name != "Signature")
     return b"&".join(_encode(name) + b"=" + _encode(params[name]) for name in names)
 
 
-def _encode(text: str) -> bytes:
-    data = _utf8(text)
+def _string_to_sign(method: str, query: bytes) -> bytes:
+    # A canonical query has only unreserved bytes and these three, so this is its percent-encoding.
+    encoded = query.replace(b"%", b"%25").replace(b"=", b"%3D").replace(b"&", b"%26")
+    return _utf8(method) + b"&%2F&" + encoded
+
+
+def _sign(secret: str, text: bytes, algorithm: Algorithm) -> str:
+    digest = hmac.digest(_utf8(secret) + b"&", text, algorithm.digest)
+    return base64.b64encode(digest).decode("ascii")
+
+
+def _encode(value: str | Encoded) -> bytes:
+    if isinstance(value, Encoded):
+        return bytes(value)
+    data = _utf8(value)
     reserved = set(data.translate(None, _UNRESERVED))
     if len(reserved) > _MAX_REPLACED_KINDS:
         return b"".join(map(_ENCODED.__getitem__, data))

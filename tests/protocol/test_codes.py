@@ -13,6 +13,7 @@ from pipeline.protocol.codes import (
     ResultCode,
     UnifiedCode,
     missing_parameter,
+    sub_code_in,
 )
 
 INIT = "Z8100 Z8101 Z8105 Z8102 Z8199 Z1108 Z1110 Z1109 Z1102 Z1111 Z1112 Z1199 Z5101 Z5102 Z5103 Z5199 Z1114"
@@ -94,3 +95,10 @@ def test_the_message_of_a_wrong_signature_has_one_colon_as_public_clients_need_i
 def test_the_tables_can_not_be_changed() -> None:
     with pytest.raises(TypeError):
         DETAILED_CODES["Z0000"] = DETAILED_CODES["Z8100"]  # type: ignore[index]
+
+
+def test_a_detailed_code_is_found_in_a_message_only_where_the_reference_lists_it() -> None:
+    assert sub_code_in("抱歉，没有认出您（Z1146）") == "Z1146"
+    assert sub_code_in("Z0000 then Z1114") == "Z1114"
+    assert sub_code_in("Z11461") is None
+    assert sub_code_in("OK") is None
