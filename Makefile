@@ -29,7 +29,7 @@ $(VENV)/.done: requirements/dev.txt pyproject.toml
 	@touch $@
 
 models: setup ## get the model files that demo and tests need, hash-checked
-	$(BIN)/livegate models pull --group core --group accurate --group authority --group sample
+	$(BIN)/livegate models pull core accurate authority sample
 
 # mediapipe is the reference of the parity tests; it needs numpy<2 and lives alone.
 $(MEDIAPIPE_VENV)/.done: requirements/mediapipe.txt

@@ -64,12 +64,11 @@ class Gate:
         self.settings = settings or Settings()
         if service is not None and self.settings.mode == "liveness":
             raise UsageError("liveness mode asks nobody: a service is only for mode='verify'")
-        store = open_store(models_dir=self.settings.models_dir, offline=self.settings.offline)
+        store = open_store(self.settings.models_dir, offline=self.settings.offline)
         self._vision = Vision(
             store,
             mesh="face_mesh_478" if self.settings.mesh == "accurate" else "face_mesh",
             detect_every=self.settings.detect_every,
-            threads=self.settings.threads,
         )
         self._judge = Judge(store, JudgeSettings.of(self.settings))
         self._running = threading.Lock()

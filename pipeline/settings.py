@@ -95,7 +95,6 @@ class Settings(BaseSettings):
     # model files
     models_dir: Path | None = Field(None, description="model cache; the user's cache folder if left out")
     offline: bool = Field(False, description="never touch the network for model files")
-    threads: int = Field(1, ge=1, le=8, description="onnxruntime threads per session")
 
     @field_validator("nets", "trusted_sources", mode="before")
     @classmethod
