@@ -1,7 +1,7 @@
 """Answers of the face_verify service and of the gateway in front of it, in JSON and in XML.
 
 An `Answer` is the service's own: HTTP 200 and an integer ``Code``. A `Refusal` is the gateway's: HTTP 4xx
-or 5xx and a string ``Code``. Source: the service's reference; the XML roots are those of the vendor's gateway.
+or 5xx and a string ``Code``. Source: the service's reference; its gateway for the XML roots.
 """
 
 from __future__ import annotations

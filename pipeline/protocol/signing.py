@@ -80,7 +80,7 @@ class Encoded:
 
     @classmethod
     def of_base64(cls, data: bytes) -> Self:
-        """Encode the standard base64 text of ``data``; only ``+``, ``/`` and ``=`` of its alphabet are reserved."""
+        """Encode the base64 text of ``data``; only ``+``, ``/`` and ``=`` of the alphabet are reserved."""
         text = base64.b64encode(data)
         return cls._holding(text.replace(b"+", b"%2B").replace(b"/", b"%2F").replace(b"=", b"%3D"))
 
