@@ -1,1 +1,49 @@
 """The server side of the face_verify protocol over an embedded authority."""
+
+from pipeline.gateway.access import KeyGrant
+from pipeline.gateway.app import make_app
+from pipeline.gateway.authority import Authority, Identity
+from pipeline.gateway.core import Gateway, GatewayOptions
+from pipeline.gateway.embedded import (
+    Embedded,
+    embedded,
+    ensure_access_key,
+    imported_key,
+    open_authority,
+    open_gateway,
+)
+from pipeline.gateway.enroll import EnrolledRow, EnrollReport, enroll
+from pipeline.gateway.faces import Embedder, FaceReading, NetEmbedder
+from pipeline.gateway.inprocess import IN_PROCESS_URL, InProcessTransport
+from pipeline.gateway.scoring import score_of
+from pipeline.gateway.server import is_loopback, running, serve
+from pipeline.gateway.wire import RawAnswer, RawRequest
+
+__all__ = [
+    "IN_PROCESS_URL",
+    "Authority",
+    "Embedded",
+    "Embedder",
+    "EnrollReport",
+    "EnrolledRow",
+    "FaceReading",
+    "Gateway",
+    "GatewayOptions",
+    "Identity",
+    "InProcessTransport",
+    "KeyGrant",
+    "NetEmbedder",
+    "RawAnswer",
+    "RawRequest",
+    "embedded",
+    "enroll",
+    "ensure_access_key",
+    "imported_key",
+    "is_loopback",
+    "make_app",
+    "open_authority",
+    "open_gateway",
+    "running",
+    "score_of",
+    "serve",
+]

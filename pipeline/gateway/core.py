@@ -1,0 +1,188 @@
+"""`Gateway`: one request in, one answer out, whatever carries them. The file to read first in this room.
+
+```
+RawRequest ──params──▶ parameters ──admission──▶ access key ──service──▶ Outcome ──▶ RawAnswer
+                │                       │
+                └──────── Refused ──────┴──▶ string code, HTTP 4xx/5xx
+```
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pipeline.errors import StoreError
+from pipeline.gateway.access import AccessKeys, Nonces
+from pipeline.gateway.admission import Admission
+from pipeline.gateway.authority import Authority
+from pipeline.gateway.faces import Embedder
+from pipeline.gateway.params import INVALID_FORMAT, Refused, format_of, read_parameters, wanted_format
+from pipeline.gateway.picture import PictureLimits
+from pipeline.gateway.service import FaceVerify, Outcome, fault
+from pipeline.gateway.sessions import Sessions
+from pipeline.gateway.wire import Limits, RawAnswer, RawRequest
+from pipeline.protocol.answers import Answer, Format, Refusal, build_answer, content_type
+from pipeline.protocol.cert_number import CertCheck
+from pipeline.protocol.codes import API_NOT_FOUND, INTERNAL_ERROR, SERVICE_UNAVAILABLE, UnifiedCode
+
+log = logging.getLogger("livegate.gateway")
+
+HEALTH_PATH: Final = "/healthz"
+_PLAIN: Final = (("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """How the gateway answers.
+
+    Attributes:
+        detailed_codes: also give ``resultCode``, ``resultCodeSub`` and ``resultMsgSub`` in ``Data``, where
+            the cause has a row in the reference's tables.
+        cert_check: what a certificate number that fails GB 11643 leads to.
+        pictures: what is taken as a picture.
+        limits: sizes of a request.
+        host_id: ``HostId`` of the gateway's errors.
+    """
+
+    detailed_codes: bool = False
+    cert_check: CertCheck = CertCheck.WARN
+    pictures: PictureLimits = field(default_factory=PictureLimits)
+    limits: Limits = field(default_factory=Limits)
+    host_id: str = "livegate"
+
+
+class Gateway:
+    """The face_verify protocol's server side, without a transport. Safe to share between threads.
+
+    Args:
+        authority: enrolled people; its store is closed with the gateway.
+        embedder: gives the embedder; called when the first picture comes, and may be called again.
+        options: how to answer.
+        clock: seconds since 1970.
+        new_request_id: gives ``RequestId``.
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        embedder: Callable[[], Embedder],
+        *,
+        options: GatewayOptions | None = None,
+        clock: Callable[[], float] = time.time,
+        new_request_id: Callable[[], str] = lambda: str(uuid.uuid4()).upper(),
+    ) -> None:
+        self.authority = authority
+        self.options = options or GatewayOptions()
+        self.access_keys = AccessKeys(authority.store, authority.vault)
+        self._embedder = embedder
+        self._clock = clock
+        self._new_request_id = new_request_id
+        self._admission = Admission(self.access_keys, Nonces(authority.store, authority.vault))
+        self._service = FaceVerify(
+            authority,
+            Sessions(authority.store),
+            embedder,
+            pictures=self.options.pictures,
+            cert_check=self.options.cert_check,
+        )
+
+    def handle(self, request: RawRequest) -> RawAnswer:
+        """Answer one request. Never raises: whatever goes wrong is an answer of the protocol.
+
+        Args:
+            request: as it came over the wire.
+
+        Returns:
+            HTTP 200 with an integer ``Code`` from the service, HTTP 4xx or 5xx with a string ``Code`` from
+            the gateway, or the word of `HEALTH_PATH`.
+        """
+        path = request.target.partition("?")[0]
+        if path == HEALTH_PATH:
+            return self._health(request)
+        request_id = self._new_request_id()
+        started = time.perf_counter()
+        form = wanted_format(request)
+        found: Outcome | Refused
+        try:
+            found, form = self._decide(request, path, form)
+        except StoreError as error:
+            log.error("%s: %s", request_id, fault(error))
+            found = Refused(SERVICE_UNAVAILABLE)
+        except Exception as error:
+            log.error("%s: %s", request_id, fault(error))
+            found = Refused(INTERNAL_ERROR)
+        elapsed = (time.perf_counter() - started) * 1000
+        log.info("%s %r %.0f ms", request_id, found, elapsed)
+        return self._write(found, request_id, form)
+
+    def refuse(self, request: RawRequest, refused: Refused) -> RawAnswer:
+        """Answer without a look at the request, where its carrier can't take it."""
+        return self._write(refused, self._new_request_id(), wanted_format(request))
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder that it matches with, loaded now if it was not yet.
+
+        Raises:
+            ModelError: a model file is missing or can't be loaded.
+        """
+        return self._embedder()
+
+    def close(self) -> None:
+        """Close the database. Idempotent."""
+        self.authority.store.close()
+
+    def _decide(self, request: RawRequest, path: str, form: Format) -> tuple[Outcome | Refused, Format]:
+        params = read_parameters(request, self.options.limits)
+        if isinstance(params, Refused):
+            return params, form
+        asked = format_of(params)
+        if asked is None:
+            return Refused(INVALID_FORMAT), form
+        if path not in ("", "/"):
+            return Refused(API_NOT_FOUND), asked
+        now = self._clock()
+        admitted = self._admission.admit(request.method, params, now=now)
+        if isinstance(admitted, Refused):
+            return admitted, asked
+        if isinstance(admitted, UnifiedCode):
+            return Outcome(admitted, admitted.message, {}), asked
+        return self._service.execute(admitted, params["ServiceParameters"], now=now), asked
+
+    def _write(self, found: Outcome | Refused, request_id: str, form: Format) -> RawAnswer:
+        answer: Answer | Refusal
+        if isinstance(found, Refused):
+            status = found.code.http_status
+            message = found.code.message + found.detail
+            answer = Refusal(found.code.code, message, request_id, self.options.host_id)
+        else:
+            status = 200
+            data = dict(found.data)
+            if self.options.detailed_codes and found.detail is not None:
+                data["resultCode"] = str(found.detail.result_code)
+                data["resultCodeSub"] = found.detail.sub_code
+                data["resultMsgSub"] = found.detail.message
+            answer = Answer(int(found.code), found.message, request_id, data)
+        headers = (
+            ("content-type", content_type(form)),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+        )
+        return RawAnswer(status, headers, build_answer(answer, form))
+
+    def _health(self, request: RawRequest) -> RawAnswer:
+        if request.method not in ("GET", "HEAD"):
+            return RawAnswer(405, (*_PLAIN, ("allow", "GET, HEAD")), b"method not allowed\n")
+        try:
+            self.authority.store.ping()
+        except StoreError:
+            return RawAnswer(503, _PLAIN, b"database unavailable\n")
+        return RawAnswer(200, _PLAIN, b"ok\n")
+
+    def __repr__(self) -> str:
+        return f"Gateway({self.authority!r})"

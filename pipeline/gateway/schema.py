@@ -1,0 +1,112 @@
+"""Tables of the authority. No column holds a name, a certificate number, a picture or a secret in clear.
+
+Times are integer seconds since 1970 (UTC). Digests are hex. Migrations live in `pipeline.gateway.migrations`;
+a test holds them to these classes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_ID = String(32)
+_DIGEST = String(64)
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that later migrations can change it on any database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Meta(Base):
+    """Facts of the database itself: ``key_fingerprint`` says which master key it belongs to."""
+
+    __tablename__ = "meta"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(String(255))
+
+
+class PersonRow(Base):
+    """One enrolled person, known by keyed digests only.
+
+    Attributes:
+        cert_digest: digest of the certificate number: one person for one number.
+        pair_digest: digest of number and name together: what a request must know.
+    """
+
+    __tablename__ = "persons"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    cert_digest: Mapped[str] = mapped_column(_DIGEST, unique=True)
+    pair_digest: Mapped[str] = mapped_column(_DIGEST, unique=True)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class TemplateRow(Base):
+    """One face template, encrypted. Revoking it erases its bytes and keeps the row.
+
+    Attributes:
+        model: manifest name of the net.
+        model_sha256: its file; templates of another file are not comparable.
+        data: sealed float32 vector, or None once revoked.
+    """
+
+    __tablename__ = "templates"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    model: Mapped[str] = mapped_column(String(64))
+    model_sha256: Mapped[str] = mapped_column(_DIGEST)
+    data: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    revoked_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class AccessKeyRow(Base):
+    """One access key; its secret is encrypted, since checking a signature needs it in clear."""
+
+    __tablename__ = "access_keys"
+
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    revoked_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class NonceRow(Base):
+    """One used nonce of one access key. The primary key makes a second use fail, in any process."""
+
+    __tablename__ = "nonces"
+
+    digest: Mapped[str] = mapped_column(_DIGEST, primary_key=True)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class SessionRow(Base):
+    """One verification that ``init`` opened.
+
+    Attributes:
+        query_id: 32 hex digits.
+        biz_id: ``ZSTP`` and 28 digits.
+        access_key_id: whose it is; another key can't see it.
+        result: ``resultCodeSub`` once it is finished, else None.
+    """
+
+    __tablename__ = "sessions"
+
+    query_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    biz_id: Mapped[str] = mapped_column(String(64), unique=True)
+    access_key_id: Mapped[str] = mapped_column(ForeignKey("access_keys.id", ondelete="CASCADE"), index=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    result: Mapped[str | None] = mapped_column(String(16))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)

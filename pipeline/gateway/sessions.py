@@ -1,0 +1,85 @@
+"""Verifications that ``init`` opens and ``query`` asks about."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+
+from pipeline.errors import StoreError
+from pipeline.gateway.schema import SessionRow
+from pipeline.gateway.store import Store
+
+SESSION_LIFETIME_S: Final = 24 * 3600
+"""How long a session can be asked about. Ours: the reference gives none."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """What ``init`` hands out.
+
+    Attributes:
+        query_id: 32 hex digits.
+        biz_id: ``ZSTP`` and 28 digits, the first 8 the day (UTC).
+    """
+
+    query_id: str
+    biz_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """What ``query`` finds.
+
+    Attributes:
+        result: ``resultCodeSub`` of the finished verification, or None while it is not finished.
+    """
+
+    result: str | None
+
+
+class Sessions:
+    """Sessions in the database, each seen only by the access key that opened it.
+
+    Args:
+        store: open database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def open(self, access_key_id: str, person_id: str, *, now: float) -> OpenedSession:
+        """Open a session for an enrolled person, and clear those that have ended."""
+        day = time.strftime("%Y%m%d", time.gmtime(now))
+        opened = OpenedSession(
+            query_id=secrets.token_hex(16), biz_id=f"ZSTP{day}{secrets.randbelow(10**20):020d}"
+        )
+        try:
+            with self._store.write() as session:
+                session.execute(delete(SessionRow).where(SessionRow.expires_at < int(now)))
+                session.add(
+                    SessionRow(
+                        query_id=opened.query_id,
+                        biz_id=opened.biz_id,
+                        access_key_id=access_key_id,
+                        person_id=person_id,
+                        result=None,
+                        created_at=int(now),
+                        expires_at=int(now) + SESSION_LIFETIME_S,
+                    )
+                )
+        except IntegrityError:
+            raise StoreError("a session's key or person was removed while it was opened") from None
+        return opened
+
+    def find(self, access_key_id: str, query_id: str, biz_id: str, *, now: float) -> SessionState | None:
+        """The session with both ids, opened by this key and not ended; None for any other."""
+        with self._store.read() as session:
+            row = session.get(SessionRow, query_id)
+        if row is None or row.access_key_id != access_key_id or row.biz_id != biz_id:
+            return None
+        return SessionState(row.result) if row.expires_at >= int(now) else None
