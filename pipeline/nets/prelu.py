@@ -1,7 +1,8 @@
 """PReLU written in operators that onnxruntime runs inside its blocked CPU layout.
 
-onnxruntime's NCHWc layout has no PRelu: each one costs two copies of the whole tensor between layouts. A depthwise
-1x1 convolution does stay inside, so ``prelu(x) = a * x + (1 - a) * relu(x)`` becomes two of them and a sum.
+onnxruntime's NCHWc layout has no PRelu: each one costs two copies of the whole tensor between layouts. A
+depthwise 1x1 convolution does stay inside, so ``prelu(x) = a * x + (1 - a) * relu(x)`` becomes two of them
+and a sum. docs/adr/0002 has the other forms that were measured.
 """
 
 from __future__ import annotations

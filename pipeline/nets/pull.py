@@ -100,11 +100,12 @@ def _install(
     *,
     force: bool,
 ) -> None:
-    original = None if force else _cached(store, spec)
-    if original is None or source_path is not None:
-        original = _obtain(store, spec, fetcher, offline, source_path)
-        if spec.source.kind != "bundled":
-            store.write(store.original(spec), original)
+    original = _bundled(store, spec) if spec.source.kind == "bundled" else None
+    if original is None and not force and source_path is None:
+        original = _cached(store, spec)
+    if original is None:
+        original = _obtain(spec, fetcher, offline, source_path)
+        store.write(store.original(spec), original)
     if spec.converted is None:
         return
     progress.start(spec.name, f"converting {spec.name}", None)
@@ -126,14 +127,21 @@ def _cached(store: ModelStore, spec: ModelSpec) -> bytes | None:
     return data
 
 
-def _obtain(
-    store: ModelStore, spec: ModelSpec, fetcher: Fetcher, offline: bool, source_path: Path | None
-) -> bytes:
-    if source_path is None and spec.source.kind in ("path", "bundled"):
-        if spec.source.kind == "bundled":
-            raise ModelMissingError(
-                f"{store.original(spec).name} of {spec.name} is not part of this installation"
-            )
+def _bundled(store: ModelStore, spec: ModelSpec) -> bytes:
+    path = store.original(spec)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelMissingError(
+            f"{path.name} of model {spec.name} is not part of this installation",
+            hint="Install livegate again.",
+        ) from error
+    check_bytes(spec.name, data, spec.source.sha256, spec.source.size)
+    return data
+
+
+def _obtain(spec: ModelSpec, fetcher: Fetcher, offline: bool, source_path: Path | None) -> bytes:
+    if source_path is None and spec.source.kind == "path":
         raise ModelMissingError(
             f"model {spec.name} can't be downloaded",
             hint=f"Run `livegate models pull {spec.name} --from FILE`.",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from pipeline.errors import ModelError, ModelMissingError
+from pipeline.errors import ModelError, ModelMissingError, UsageError
 
 CPU_PROVIDER = "CPUExecutionProvider"
 ERRORS_ONLY = 3
@@ -17,24 +17,26 @@ ERRORS_ONLY = 3
 def make_session(path: Path, *, threads: int = 1, provider: str = "cpu") -> ort.InferenceSession:
     """Load an ONNX file.
 
-    The nets here take 0.3 to 3 ms: a second thread costs more in hand-over than it saves, and spinning threads
-    take the core from the camera's reader. So: one intra-op thread, one inter-op thread, sequential, no spinning.
+    The nets here take 0.3 to 3 ms: a second thread costs more in hand-over than it saves, and spinning
+    threads take the core from the camera's reader. So: one thread of each kind, sequential, no spinning.
 
     Args:
         path: an ONNX file, `ModelStore.path` gives it.
         threads: intra-op threads, 1 or more.
-        provider: ``cpu``, or an onnxruntime provider in short form (``cuda``, ``coreml``) or by its full name.
-            One that this onnxruntime does not have falls back to ``cpu``; `InferenceSession.get_providers` tells.
+        provider: ``cpu``, or an onnxruntime provider in short form (``cuda``, ``coreml``) or by its full
+            name. One that this onnxruntime does not have falls back to ``cpu``;
+            `InferenceSession.get_providers` tells.
 
     Returns:
         A session whose ``run`` may be called from several threads.
 
     Raises:
         ModelMissingError: there is no such file.
-        ModelError: the file is not a model that onnxruntime can load, or ``threads`` is below 1.
+        ModelError: the file is not a model that onnxruntime can load.
+        UsageError: ``threads`` is below 1.
     """
     if threads < 1:
-        raise ModelError(f"threads is {threads}, and must be 1 or more")
+        raise UsageError(f"threads is {threads}, and must be 1 or more")
     if not path.is_file():
         raise ModelMissingError(f"model file {path.name} is missing")
     options = ort.SessionOptions()

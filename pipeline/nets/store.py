@@ -1,7 +1,7 @@
 """Per-user cache of model files: atomic writes, read-only files, nothing used whose hash is wrong.
 
-A file lies at ``<root>/<model>/<first 16 digits of its SHA-256><suffix>``: versions of livegate that want other
-bytes live side by side, and a name can't come to mean other bytes than it did.
+A file lies at ``<root>/<model>/<first 16 digits of its SHA-256><suffix>``: versions of livegate that want
+other bytes live side by side, and a name can't come to mean other bytes than it did.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class ModelStore:
     def path(self, name: str) -> Path:
         """File of a model, ready for `make_session`.
 
-        Its size is compared at each call; its SHA-256 at the first call in a process, and again when its size or
-        modification time has changed since.
+        Its size is compared at each call; its SHA-256 at the first call in a process, and again when its size
+        or modification time has changed since.
 
         Args:
             name: an entry of the manifest.

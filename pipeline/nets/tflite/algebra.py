@@ -16,12 +16,7 @@ from pipeline.nets.tflite.reader import Operator
 
 Array = NDArray[Any]
 
-BINARY: dict[str, tuple[str, type[Any]]] = {
-    "ADD": ("Add", tflite.AddOptions),
-    "SUB": ("Sub", tflite.SubOptions),
-    "MUL": ("Mul", tflite.MulOptions),
-    "DIV": ("Div", tflite.DivOptions),
-}
+BINARY = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
 UNARY = {
     "RELU": "Relu",
     "ABS": "Abs",
@@ -36,8 +31,8 @@ END = 2**31 - 1
 
 @lowers("DEQUANTIZE")
 def dequantize(lowering: Lowering, op: Operator) -> None:
-    """A float16 constant as float32."""
-    lowering.constants[lowering.result(op).index] = lowering.constant(op, 0).astype(np.float32)
+    """Of a constant only, which folding has done already."""
+    raise ModelConvertError(f"{lowering.tensor(op, 0).name} is quantised at run time")
 
 
 @lowers(*UNARY)
@@ -65,10 +60,9 @@ def rsqrt(lowering: Lowering, op: Operator) -> None:
 @lowers(*BINARY)
 def binary(lowering: Lowering, op: Operator) -> None:
     """Arithmetic with numpy's broadcasting."""
-    kind, options = BINARY[op.kind]
     left, right, order = aligned(lowering, op)
-    y = lowering.graph.node(kind, [left, right])
-    lowering.store(op, activation(lowering, y, op.options(options).FusedActivationFunction()), order)
+    y = lowering.graph.node(BINARY[op.kind], [left, right])
+    lowering.store(op, activation(lowering, y, lowering.fused_activation(op)), order)
 
 
 @lowers("SQUARED_DIFFERENCE")
@@ -83,6 +77,8 @@ def aligned(lowering: Lowering, op: Operator) -> tuple[str, str, Order]:
     """Names of two operands in one common order, and that order."""
     rank = len(lowering.result(op).shape)
     values = [lowering.value(op, i) for i in (0, 1) if not lowering.is_constant(op, i)]
+    if not values:
+        raise ModelConvertError("both operands are constants, with an activation")
     if any(len(value.shape) != rank for value in values):
         raise ModelConvertError("operands of different rank")
     widest = max(values, key=lambda value: int(np.prod(value.shape)))
@@ -216,7 +212,7 @@ def strided_slice(lowering: Lowering, op: Operator) -> None:
 
 @lowers("FULLY_CONNECTED")
 def fully_connected(lowering: Lowering, op: Operator) -> None:
-    """x W^T + b over the last axis of a value flattened to two."""
+    """Multiply by W^T and add b over the last axis of a value flattened to two."""
     options = op.options(tflite.FullyConnectedOptions)
     value = lowering.value(op, 0)
     weights = lowering.constant(op, 1).astype(np.float32)

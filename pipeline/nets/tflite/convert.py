@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from pipeline.errors import ModelConvertError
 from pipeline.nets.tflite import algebra, spatial  # noqa: F401  (they fill the registry)
+from pipeline.nets.tflite.fold import fold
 from pipeline.nets.tflite.graph import Value, channels_first, plain
 from pipeline.nets.tflite.lower import REGISTRY, Lowering
 from pipeline.nets.tflite.reader import BROKEN, Operator, read_tflite
@@ -70,7 +71,8 @@ def _lower(lowering: Lowering, position: int, op: Operator) -> None:
     if function is None:
         raise ModelConvertError(f"{where} is not known")
     try:
-        function(lowering, op)
+        if not fold(lowering, op):
+            function(lowering, op)
     except ModelConvertError as error:
         raise ModelConvertError(f"{where}: {error.message}") from error
     except BROKEN as error:
@@ -88,7 +90,7 @@ def _inputs(lowering: Lowering, names: Sequence[str]) -> list[onnx.ValueInfoProt
             raise ModelConvertError(f"input {tensor.name} is {tensor.dtype} of rank {rank}")
         order = channels_first(4) if rank == 4 else plain(rank)
         lowering.values[tensor.index] = Value(tensor.shape, {order: name})
-        shape = ["N", *(tensor.shape[axis] for axis in order[1:])]
+        shape: list[str | int | None] = ["N", *(tensor.shape[axis] for axis in order[1:])]
         infos.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     return infos
 
@@ -103,7 +105,10 @@ def _output(lowering: Lowering, output: Output) -> onnx.ValueInfoProto:
         raise ModelConvertError(f"output {output.name} has shape {value.shape[1:]}, not {output.shape}")
     graph = lowering.graph
     if value.shape[1:] == output.shape:
-        graph.node("Identity", [graph.form(value, plain(len(value.shape)))], output.name)
+        name = graph.form(value, plain(len(value.shape)))
+        if not graph.rename(name, output.name):
+            graph.node("Identity", [name], output.name)
+        value.forms[plain(len(value.shape))] = output.name
     else:
         graph.node("Reshape", [lowering.flat(value), graph.ints([0, *output.shape])], output.name)
     return helper.make_tensor_value_info(output.name, TensorProto.FLOAT, ["N", *output.shape])

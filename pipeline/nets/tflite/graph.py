@@ -1,13 +1,15 @@
-"""ONNX graph under construction, with layouts tracked so that transposes are written only where one is needed.
+"""ONNX graph under construction, with layouts tracked so that only the transposes needed get written.
 
-A TFLite tensor is known by its *logical* value, in TFLite's layout. What the ONNX graph holds may be that value
-under a permutation of its axes: ``stored = logical.transpose(order)``. Convolutions ask for channels first,
-element-wise operators take whatever order their input has, a TFLite TRANSPOSE only changes the order on paper,
-and reshapes ask for the logical order. So pairs of transposes never arise, and none has to be cancelled later.
+A TFLite tensor is known by its *logical* value, in TFLite's layout. What the ONNX graph holds may be that
+value under a permutation of its axes: ``stored = logical.transpose(order)``. Convolutions ask for channels
+first, element-wise operators take whatever order their input has, a TFLite TRANSPOSE only changes the order
+on paper, and reshapes ask for the logical order. So pairs of transposes never arise, and none has to be
+cancelled later.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,11 +62,12 @@ class GraphBuilder:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
     _known: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
+    """Names of constants by type, shape and SHA-256."""
 
     def constant(self, array: NDArray[Any]) -> str:
         """Name of an initialiser with this value; equal values share one."""
         array = np.ascontiguousarray(array).reshape(array.shape)
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._known:
             name = f"c{len(self.constants)}"
             self.constants[name] = numpy_helper.from_array(array, name)
@@ -97,6 +100,19 @@ class GraphBuilder:
         if wide == sorted(wide) and perm[0] == 0:
             return self.node("Reshape", [value.forms[start], self.ints([0, *moved[1:]])])
         return self.node("Transpose", [value.forms[start]], perm=perm)
+
+    def rename(self, name: str, new: str) -> bool:
+        """Give a computed tensor another name, everywhere.
+
+        Returns:
+            Whether a node computes it; an input or a constant keeps its name.
+        """
+        if not any(name in node.output for node in self.nodes):
+            return False
+        for node in self.nodes:
+            node.input[:] = [new if i == name else i for i in node.input]
+            node.output[:] = [new if o == name else o for o in node.output]
+        return True
 
     def model(
         self, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]

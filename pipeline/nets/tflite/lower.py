@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tflite
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelConvertError
@@ -68,6 +69,16 @@ class Lowering:
     def is_constant(self, op: Operator, position: int) -> bool:
         """Whether an input is a constant."""
         return self.tensor(op, position).index in self.constants
+
+    def fused_activation(self, op: Operator) -> int:
+        """`tflite.ActivationFunctionType` of an arithmetic operator; 0 is none, also without options."""
+        kinds = {
+            "ADD": tflite.AddOptions,
+            "SUB": tflite.SubOptions,
+            "MUL": tflite.MulOptions,
+            "DIV": tflite.DivOptions,
+        }
+        return int(op.options(kinds[op.kind]).FusedActivationFunction()) if op.has_options else 0
 
     def store(self, op: Operator, name: str, order: Order, *, batched: bool = True) -> None:
         """Record an operator's result."""

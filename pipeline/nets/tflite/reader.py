@@ -16,8 +16,11 @@ from pipeline.errors import ModelConvertError
 Array = NDArray[Any]
 
 IDENTIFIER = b"TFL3"
+BYTES_PER_OFFSET = 4
+SHARING = 2
+"""Constants may share buffers, up to this many times the file's size in all; the nets used share nothing."""
+MAX_INDICES = 1024
 MAX_RANK = 8
-MAX_COUNT = 100_000
 MAX_ELEMENTS = 1 << 28
 """Largest tensor accepted, in elements; the largest in the nets used is 2**19."""
 
@@ -65,12 +68,14 @@ class Operator:
         inputs: tensor indices, -1 for one left out.
         outputs: tensor indices.
         options: reads the options table into an object of a `tflite` options class.
+        has_options: whether there is a table.
     """
 
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Callable[[type[Any]], Any]
+    has_options: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +105,8 @@ def read_tflite(data: bytes) -> TfliteGraph:
         Its single subgraph.
 
     Raises:
-        ModelConvertError: the bytes are not a TFLite file, are cut off or corrupt, or hold something unsupported.
+        ModelConvertError: the bytes are not a TFLite file, are cut off or corrupt, or hold something that is
+            not supported.
     """
     if len(data) < 16 or data[4:8] != IDENTIFIER:
         raise ModelConvertError("not a TFLite file: the identifier TFL3 is missing")
@@ -115,8 +121,18 @@ def _read(data: bytes) -> TfliteGraph:
     if model.SubgraphsLength() != 1:
         raise ModelConvertError(f"file has {model.SubgraphsLength()} subgraphs, one is supported")
     graph = model.Subgraphs(0)
-    tensors = tuple(_tensor(model, graph, i) for i in _counted(graph.TensorsLength(), "tensors"))
-    operators = tuple(_operator(model, graph, i) for i in _counted(graph.OperatorsLength(), "operators"))
+    for count in (
+        graph.TensorsLength(),
+        graph.OperatorsLength(),
+        graph.InputsLength(),
+        graph.OutputsLength(),
+    ):
+        if not 0 <= count <= len(data) // BYTES_PER_OFFSET:
+            raise ModelConvertError(f"TFLite file of {len(data)} bytes claims {count} parts")
+    tensors = tuple(_tensor(model, graph, i) for i in range(graph.TensorsLength()))
+    if sum(t.data.nbytes for t in tensors if t.data is not None) > SHARING * len(data):
+        raise ModelConvertError("TFLite file claims more constants than it holds")
+    operators = tuple(_operator(model, graph, i) for i in range(graph.OperatorsLength()))
     result = TfliteGraph(
         tensors,
         operators,
@@ -127,14 +143,10 @@ def _read(data: bytes) -> TfliteGraph:
     return result
 
 
-def _counted(count: int, what: str) -> range:
-    if not 0 <= count <= MAX_COUNT:
-        raise ModelConvertError(f"file claims {count} {what}")
-    return range(count)
-
-
 def _indices(count: int, get: Callable[[int], int]) -> tuple[int, ...]:
-    return tuple(int(get(i)) for i in _counted(count, "indices"))
+    if not 0 <= count <= MAX_INDICES:
+        raise ModelConvertError(f"TFLite file claims a list of {count} tensors")
+    return tuple(int(get(i)) for i in range(count))
 
 
 def _tensor(model: Any, graph: Any, index: int) -> Tensor:
@@ -157,7 +169,7 @@ def _tensor(model: Any, graph: Any, index: int) -> Tensor:
     buffer = model.Buffers(raw.Buffer())
     if not buffer.DataLength():
         return Tensor(index, name, shape, dtype, None)
-    values = np.frombuffer(buffer.DataAsNumpy().tobytes(), dtype)
+    values = buffer.DataAsNumpy().view(dtype)
     if values.size != elements:
         raise ModelConvertError(f"tensor {index} ({name}) has {values.size} values for shape {shape}")
     return Tensor(index, name, shape, dtype, values.reshape(shape))
@@ -181,13 +193,14 @@ def _operator(model: Any, graph: Any, index: int) -> Operator:
         _indices(raw.InputsLength(), raw.Inputs),
         _indices(raw.OutputsLength(), raw.Outputs),
         options,
+        table is not None,
     )
 
 
 def _check_indices(graph: TfliteGraph) -> None:
-    """Every index names a tensor, and every tensor is computed before it is read."""
+    """Every index names a tensor, and every tensor is computed once and before it is read."""
     count = len(graph.tensors)
-    known = {t.index for t in graph.tensors if t.data is not None} | set(graph.inputs)
+    known = {t.index for t in graph.tensors if t.data is not None}
     for reads, writes in _steps(graph):
         for i in (*reads, *writes):
             if not 0 <= i < count:
@@ -195,7 +208,10 @@ def _check_indices(graph: TfliteGraph) -> None:
         for i in reads:
             if i not in known:
                 raise ModelConvertError(f"tensor {i} ({graph.tensors[i].name}) is read before it is computed")
-        known.update(writes)
+        for i in writes:
+            if i in known:
+                raise ModelConvertError(f"tensor {i} ({graph.tensors[i].name}) is computed twice")
+            known.add(i)
 
 
 def _steps(graph: TfliteGraph) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -29,7 +29,7 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tupl
 
 def window(
     options: Any, shape: tuple[int, ...], kernel: tuple[int, int], dilations: tuple[int, int] = (1, 1)
-) -> dict[str, list[int]]:
+) -> dict[str, Any]:
     """ONNX attributes of a sliding window: kernel, strides, pads."""
     strides = (options.StrideH(), options.StrideW())
     if min(*strides, *kernel, *dilations) < 1:
@@ -78,7 +78,7 @@ def pooling(lowering: Lowering, op: Operator) -> None:
     """Padding counts in neither the maximum nor the mean."""
     options = op.options(tflite.Pool2DOptions)
     x, shape = picture(lowering, op)
-    attributes: dict[str, Any] = window(options, shape, (options.FilterHeight(), options.FilterWidth()))
+    attributes = window(options, shape, (options.FilterHeight(), options.FilterWidth()))
     kind = "MaxPool"
     if op.kind == "AVERAGE_POOL_2D":
         kind = "AveragePool"
