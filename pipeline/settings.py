@@ -75,9 +75,9 @@ class Settings(BaseSettings):
     camera_height: int | None = Field(None, ge=120, le=4320)
     camera_fps: float | None = Field(None, gt=0, le=240)
     read_deadline_s: float = Field(
-        2.0, gt=0, le=60, description="longest wait for a live source's next frame"
+        3.0, gt=0, le=60, description="longest wait for a live source's next frame"
     )
-    reconnect_deadline_s: float = Field(10.0, ge=0, le=600, description="longest time spent on reconnecting")
+    reconnect_deadline_s: float = Field(20.0, gt=0, le=600, description="longest time spent on reconnecting")
 
     # the face_verify service
     endpoint: str | None = Field(None, description="service URL; none means the embedded gateway, in process")
@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     proxy: str | None = None
     ca_file: Path | None = Field(None, description="certificates to trust instead of the usual ones")
     database: str = Field(default_factory=default_database, description="embedded authority, SQLAlchemy URL")
+    cert_check: Literal["off", "warn", "strict"] = Field(
+        "warn", description="what a certificate number with a wrong check digit (GB 11643) leads to"
+    )
+    detailed_codes: bool = Field(False, description="the embedded gateway also tells the detailed codes")
 
     # model files
     models_dir: Path | None = Field(None, description="model cache; the user's cache folder if left out")

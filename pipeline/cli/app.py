@@ -12,9 +12,10 @@ from pipeline.cli.common import set_up_logging, stdout
 
 app = typer.Typer(
     name="livegate",
-    help="A camera gate: decides on this machine whether a live person stands before the camera, and only then "
-    "asks an identity service who it is.\n\n"
-    "Settings: flags over LIVEGATE_* variables over livegate.toml. Secrets come from the environment or a file.",
+    help="A camera gate: decides on this machine whether a live person stands before the camera, and only "
+    "then asks an identity service who it is.\n\n"
+    "Settings: flags over LIVEGATE_* variables over livegate.toml. Secrets come from the environment or "
+    "from a file.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,7 +31,9 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what livegate does, to stderr.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log what livegate does, to stderr.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,

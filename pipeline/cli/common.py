@@ -6,13 +6,16 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 
 from pipeline.errors import LivegateError, UsageError
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.camera import SourceOptions
 
 stderr = Console(stderr=True)
 """Logs, progress and guidance."""
@@ -29,6 +32,19 @@ def emit(record: Mapping[str, Any]) -> None:
 def build_settings(**flags: Any) -> Settings:
     """Settings from the flags that were given; the others come from environment, file and defaults."""
     return Settings(**{name: value for name, value in flags.items() if value is not None})
+
+
+def source_options(settings: Settings) -> SourceOptions:
+    """How sources are opened, out of the settings."""
+    from pipeline.camera import SourceOptions
+
+    return SourceOptions(
+        width=settings.camera_width,
+        height=settings.camera_height,
+        fps=settings.camera_fps,
+        read_deadline_s=settings.read_deadline_s,
+        reconnect_deadline_s=settings.reconnect_deadline_s,
+    )
 
 
 def set_up_logging(verbose: bool) -> None:

@@ -38,11 +38,14 @@ class Finding:
 
 
 def doctor(
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="One JSON object per line on standard output.")
+    ] = False,
 ) -> None:
     """Tell what works on this machine: libraries, model files, cameras, endpoint, clock, keys.
 
-    Nothing is sent but, where an endpoint is set, one request for its headers. Status 6 where a check could not run.
+    Nothing is sent but, where an endpoint is set, one request for its headers. Status 6 where a
+    check could not run.
     """
     settings = build_settings()
     worst: State = "ok"
@@ -60,7 +63,13 @@ def doctor(
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_libraries, _models, _cameras, _keys, _endpoint)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _libraries,
+        _models,
+        _cameras,
+        _keys,
+        _endpoint,
+    )
     for check in checks:
         try:
             yield from check(settings)
@@ -92,7 +101,11 @@ def _models(settings: Settings) -> Iterator[Finding]:
     from pipeline.nets import open_store, verify
 
     store = open_store(settings.models_dir, offline=settings.offline)
-    needed = {"face_detector", "face_mesh_478" if settings.mesh == "accurate" else "face_mesh", *settings.nets}
+    needed = {
+        "face_detector",
+        "face_mesh_478" if settings.mesh == "accurate" else "face_mesh",
+        *settings.nets,
+    }
     embedded = settings.mode == "verify" and settings.endpoint is None
     for status in verify(store):
         wanted = status.spec.name in needed or (embedded and status.spec.group == "authority")
@@ -113,7 +126,8 @@ def _cameras(settings: Settings) -> Iterator[Finding]:
     if not cameras:
         yield Finding("cameras", "warn", "no capture device found", "Plug one in, or check a recording.")
     for camera in cameras:
-        yield Finding(f"camera {camera.node}", "ok" if camera.trusted else "warn", f"{camera.id}: {camera.reason}")
+        trusted = camera.physical or camera.id in settings.trusted_sources
+        yield Finding(f"camera {camera.node}", "ok" if trusted else "warn", f"{camera.id}: {camera.reason}")
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -126,7 +140,9 @@ def _keys(settings: Settings) -> Iterator[Finding]:
     elif settings.access_key_file:
         yield Finding("keys", "ok", "an access key file is set")
     else:
-        yield Finding("keys", "fail", "no access key", "Set LIVEGATE_ACCESS_KEY_ID and LIVEGATE_ACCESS_KEY_SECRET.")
+        yield Finding(
+            "keys", "fail", "no access key", "Set LIVEGATE_ACCESS_KEY_ID and LIVEGATE_ACCESS_KEY_SECRET."
+        )
 
 
 def _endpoint(settings: Settings) -> Iterator[Finding]:
@@ -152,5 +168,9 @@ def _endpoint(settings: Settings) -> Iterator[Finding]:
     yield Finding("endpoint", "ok", f"answers with HTTP status {answer.status_code}")
     if "date" in answer.headers:
         off = abs(time() - parsedate_to_datetime(answer.headers["date"]).timestamp())
-        hint = "" if off < CLOCK_TOLERANCE_S else "Set the machine's clock: the service refuses requests so far off."
+        hint = (
+            ""
+            if off < CLOCK_TOLERANCE_S
+            else "Set the machine's clock: the service refuses requests so far off."
+        )
         yield Finding("clock", "fail" if hint else "ok", f"{off:.0f} s off the endpoint's", hint)

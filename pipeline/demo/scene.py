@@ -74,7 +74,7 @@ def render_replay(portrait: Image, frames: int, *, seed: int = 0) -> Iterator[Im
         dx, dy, angle, scale = _drift(Sway(shift=7, angle=2.0, scale=0.02), k)
         fit = 1.05 * SIZE[1] / height * (1 + scale)
         matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, fit)
-        matrix[:, 2] += (SIZE[0] / 2 - width / 2 + dx, SIZE[1] / 2 - height / 2 + dy)
+        matrix[:, 2] += np.array([SIZE[0] / 2 - width / 2 + dx, SIZE[1] / 2 - height / 2 + dy])
         seen = desk.copy()
         cv2.warpAffine(phone, matrix, SIZE, dst=seen, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_TRANSPARENT)
         yield _expose(seen.astype(np.float32), rng)
@@ -93,7 +93,8 @@ def _drift(sway: Sway, k: int) -> tuple[float, float, float, float]:
 def _place(portrait: Image, drift: tuple[float, float, float, float], *, zoom: float) -> NDArray[np.float32]:
     dx, dy, angle, scale = drift
     matrix = cv2.getRotationMatrix2D(_FACE_CENTRE, angle, zoom * (1 + scale))
-    matrix[:, 2] += (SIZE[0] / 2 - _FACE_CENTRE[0] + dx, SIZE[1] / 2 - _FACE_CENTRE[1] + dy)
+    centre = np.array(SIZE) / 2 + (dx, dy)
+    matrix[:, 2] += centre - np.array(_FACE_CENTRE)
     seen = cv2.warpAffine(portrait, matrix, SIZE, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     return seen.astype(np.float32)
 

@@ -1,0 +1,107 @@
+"""``livegate enroll`` and ``livegate serve``: the embedded authority and gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from pipeline.cli.common import build_settings, emit, stderr, stdout
+
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(help="SQLAlchemy URL of the authority; SQLite in the user's data folder if left out."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")]
+
+
+def enroll(
+    people: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR_OR_CSV",
+            help="Folder of NAME_CERTNUMBER.jpg or .png, or a CSV with the columns name, certNumber, path.",
+        ),
+    ],
+    database: DatabaseOption = None,
+    cert_check: Annotated[
+        str | None,
+        typer.Option(metavar="off|warn|strict", help="What a number with a wrong check digit leads to."),
+    ] = None,
+    json_lines: JsonOption = False,
+) -> None:
+    """Enrol people with reference pictures. Good rows are enrolled, bad ones are listed with the reason.
+
+    Names and numbers are kept as keyed digests, templates encrypted; pictures are not kept. Status 6 where a
+    row was not enrolled.
+    """
+    from pipeline.gateway import enroll as enroll_people
+    from pipeline.gateway import open_gateway
+    from pipeline.nets import open_store
+    from pipeline.protocol.cert_number import CertCheck
+
+    settings = build_settings(database=database, cert_check=cert_check)
+    models = open_store(settings.models_dir, offline=settings.offline)
+    gateway = open_gateway(settings.database, models=models)
+    try:
+        with Progress(console=stderr, transient=True, disable=json_lines) as bar:
+            task = bar.add_task("enrolling", total=None)
+            report = enroll_people(
+                people,
+                gateway.authority,
+                gateway.embedder,
+                cert_check=CertCheck(settings.cert_check),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    finally:
+        gateway.close()
+    if json_lines:
+        emit(report.as_dict())
+    else:
+        stdout.print(f"{report.enrolled} enrolled, {len(report.failed)} not", highlight=False)
+        for row in report.rows:
+            if row.reason or row.warning:
+                told = row.sentence or row.warning or ""
+                stdout.print(
+                    f"  row {row.ordinal} ({row.masked_number}): {told}", markup=False, highlight=False
+                )
+    if report.failed:
+        raise typer.Exit(6)
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; other than loopback needs TLS in front.")
+    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 for a free one.")] = 8080,
+    database: DatabaseOption = None,
+    json_lines: JsonOption = False,
+) -> None:
+    """Serve the face_verify protocol over the embedded authority until interrupted.
+
+    At the first start an access key is made; its file is named, its secret is never printed.
+    LIVEGATE_ACCESS_KEY_ID and LIVEGATE_ACCESS_KEY_SECRET bring one of your own instead.
+    """
+    from pipeline.gateway import ensure_access_key, imported_key, open_gateway
+    from pipeline.gateway import serve as serve_gateway
+    from pipeline.nets import open_store
+    from pipeline.service import gateway_options
+
+    settings = build_settings(database=database)
+    models = open_store(settings.models_dir, offline=settings.offline)
+    gateway = open_gateway(settings.database, models=models, options=gateway_options(settings))
+    grant = ensure_access_key(gateway, imported=imported_key(settings))
+
+    def ready(url: str) -> None:
+        if json_lines:
+            emit(
+                {"event": "listening", "url": url, "access_key_file": str(grant.path) if grant.path else None}
+            )
+            return
+        stdout.print(f"listening at {url}", highlight=False)
+        where = f"in {grant.path}" if grant.path else "of the environment"
+        stdout.print(f"access key {where}; stop with Ctrl-C", markup=False, highlight=False)
+
+    serve_gateway(gateway, host, port, ready_callback=ready)

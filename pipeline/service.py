@@ -1,0 +1,83 @@
+"""From settings to whoever answers ``method=match``: an endpoint, or the embedded gateway in process."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from typing import TYPE_CHECKING
+
+from pipeline.errors import SettingsError
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.gateway import GatewayOptions
+    from pipeline.match.client import MatchClient
+
+
+def connect(settings: Settings) -> MatchClient:
+    """Client of the endpoint in the settings; without one, of an embedded gateway in this process.
+
+    The embedded gateway opens no socket: its transport calls the gateway's core directly, over the database
+    of the settings, and the signature, nonce and time are checked as they are on the wire.
+
+    Raises:
+        SettingsError: an endpoint without a key, or a key file that can't be read.
+        ModelError: the embedded gateway's embedding model is missing.
+        StoreError: the database can't be opened.
+    """
+    from pipeline.match.client import MatchClient
+    from pipeline.match.rules import Timeouts
+
+    if settings.endpoint is not None:
+        key_id, secret = access_key(settings)
+        return MatchClient(
+            settings.endpoint,
+            key_id,
+            secret,
+            timeout=Timeouts(read=settings.match_timeout_s),
+            proxy=settings.proxy,
+            ca_file=settings.ca_file,
+        )
+    from pipeline.gateway import embedded
+
+    gateway = embedded(settings, options=gateway_options(settings))
+    return MatchClient(
+        gateway.url,
+        gateway.key_id,
+        gateway.key_secret,
+        transport=gateway.transport,
+        allow_plain_http=True,  # nothing leaves the process
+    )
+
+
+def gateway_options(settings: Settings) -> GatewayOptions:
+    """How an embedded gateway answers, out of the settings."""
+    from pipeline.gateway import GatewayOptions
+    from pipeline.protocol.cert_number import CertCheck
+
+    return GatewayOptions(detailed_codes=settings.detailed_codes, cert_check=CertCheck(settings.cert_check))
+
+
+def access_key(settings: Settings) -> tuple[str, str]:
+    """Id and secret from the environment or a file, never from a flag.
+
+    Raises:
+        SettingsError: there is none, or the file is not JSON with ``id`` and ``secret``.
+    """
+    if settings.access_key_id is not None and settings.access_key_secret is not None:
+        return settings.access_key_id.get_secret_value(), settings.access_key_secret.get_secret_value()
+    if settings.access_key_file is not None:
+        try:
+            key = json.loads(settings.access_key_file.read_text(encoding="utf-8"))
+            return str(key["id"]), str(key["secret"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SettingsError(f"the access key file can't be used: {type(error).__name__}") from None
+    raise SettingsError(
+        "the endpoint needs an access key",
+        hint="Set LIVEGATE_ACCESS_KEY_ID and LIVEGATE_ACCESS_KEY_SECRET, or LIVEGATE_ACCESS_KEY_FILE.",
+    )
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """Certificates to trust: the CA file of the settings, else the usual ones. Always verified."""
+    return ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
