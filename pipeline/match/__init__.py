@@ -1,1 +1,4 @@
-"""The face_verify client. Only a LivePass reaches its encoder."""
+"""The face_verify client. Only a LivePass reaches its encoder.
+
+Nothing is imported here: `pipeline.match.client` brings the HTTP library, and liveness mode must not.
+"""
