@@ -1,0 +1,299 @@
+"""The client over real sockets: stalls, cut connections, a server that comes up late, TLS, proxies, reuse."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from pipeline.errors import AnswerError, NetworkError, OutcomeUnknownError, SettingsError
+from pipeline.match.client import MatchClient
+from pipeline.match.encode import Upload
+from pipeline.match.person import Person
+from pipeline.match.rules import Retries, Timeouts
+
+from .conftest import CONSENT, OK_MATCH, SECRET, LoopbackServer, answering
+
+GOOD = answering(200, json.dumps(OK_MATCH))
+BUSY = answering(503, '{"Code":"ServiceUnavailable","Message":"m","RequestId":"r","HostId":"h"}')
+SHORT = Timeouts(connect=2.0, read=0.3, write=2.0, total=20.0)
+QUICK = Retries(attempts=3, first_pause=0.0, longest_pause=0.0)
+
+
+def client_of(server: LoopbackServer, **options: Any) -> MatchClient:
+    options.setdefault("retries", QUICK)
+    return MatchClient(f"http://127.0.0.1:{server.port}", "testid", SECRET, **options)
+
+
+def test_a_match_that_stalls_is_sent_once_and_reported_as_unknown(person: Person, upload: Upload) -> None:
+    with (
+        LoopbackServer(lambda _: server.release.wait(20)) as server,
+        client_of(server, timeout=SHORT) as client,
+    ):
+        with pytest.raises(OutcomeUnknownError):
+            client.match(person, upload, CONSENT)
+        server.release.set()
+    assert len(server.bodies) == 1
+
+
+def test_a_match_whose_connection_is_closed_after_sending_is_unknown_too(
+    person: Person, upload: Upload
+) -> None:
+    with (
+        LoopbackServer(lambda c: c.shutdown(socket.SHUT_RDWR)) as server,
+        client_of(server) as client,
+        pytest.raises(OutcomeUnknownError),
+    ):
+        client.match(person, upload, CONSENT)
+    assert len(server.bodies) == 1
+
+
+def test_a_match_whose_answer_breaks_off_is_unknown_too(person: Person, upload: Upload) -> None:
+    def half(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with LoopbackServer(half) as server, client_of(server) as client, pytest.raises(OutcomeUnknownError):
+        client.match(person, upload, CONSENT)
+    assert len(server.bodies) == 1
+
+
+def test_a_server_that_drips_its_answer_can_not_hold_the_call_beyond_its_time(
+    person: Person, upload: Upload
+) -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not server.release.wait(0.05):
+            connection.sendall(b" ")
+
+    limits = Timeouts(read=10.0, total=0.5)
+    with (
+        LoopbackServer(drip) as server,
+        client_of(server, timeout=limits) as client,
+        pytest.raises(OutcomeUnknownError),
+    ):
+        client.match(person, upload, CONSENT)
+    assert len(server.bodies) == 1
+
+
+def test_a_server_that_is_busy_twice_is_asked_three_times_with_three_nonces_over_one_connection(
+    person: Person, upload: Upload
+) -> None:
+    with LoopbackServer(BUSY, BUSY, GOOD) as server, client_of(server) as client:
+        assert client.match(person, upload, CONSENT).score == 96.1
+    assert len(set(server.nonces())) == 3
+    assert server.connections == 1
+
+
+def test_calls_share_one_connection(person: Person, upload: Upload) -> None:
+    with LoopbackServer(GOOD) as server, client_of(server) as client:
+        for _ in range(3):
+            client.match(person, upload, CONSENT)
+    assert len(server.bodies) == 3
+    assert server.connections == 1
+
+
+def test_a_connection_that_the_server_closed_between_calls_is_not_used_again(
+    person: Person, upload: Upload
+) -> None:
+    def good_then_gone(connection: socket.socket) -> None:
+        GOOD(connection)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with LoopbackServer(good_then_gone) as server, client_of(server) as client:
+        client.match(person, upload, CONSENT)
+        client.match(person, upload, CONSENT)
+    assert (len(server.bodies), server.connections) == (2, 2)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_a_server_that_refuses_connections_and_then_comes_up_is_reached(
+    person: Person, upload: Upload
+) -> None:
+    port = free_port()
+    servers: list[LoopbackServer] = []
+
+    def come_up(_: float) -> None:
+        servers.append(LoopbackServer(GOOD, port=port))
+
+    client = MatchClient(f"http://127.0.0.1:{port}", "testid", SECRET, sleep=come_up)
+    try:
+        with client:
+            assert client.match(person, upload, CONSENT).score == 96.1
+    finally:
+        for server in servers:
+            server.__exit__()
+    assert [len(server.bodies) for server in servers] == [1]
+
+
+def test_a_server_that_is_never_there_is_a_network_error(person: Person, upload: Upload) -> None:
+    pauses: list[float] = []
+    client = MatchClient(f"http://127.0.0.1:{free_port()}", "testid", SECRET, sleep=pauses.append)
+    with client, pytest.raises(NetworkError) as caught:
+        client.match(person, upload, CONSENT)
+    assert not isinstance(caught.value, OutcomeUnknownError)
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\x01\x02 no http at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 999999 X\r\n\r\n",
+    ],
+    ids=range(3),
+)
+def test_a_match_that_is_answered_with_what_is_not_http_is_unknown_too(
+    person: Person, upload: Upload, garbage: bytes
+) -> None:
+    with (
+        LoopbackServer(lambda c: c.sendall(garbage)) as server,
+        client_of(server) as client,
+        pytest.raises(OutcomeUnknownError),
+    ):
+        client.match(person, upload, CONSENT)
+    assert len(server.bodies) == 1
+
+
+def test_a_compressed_answer_is_refused(person: Person, upload: Upload) -> None:
+    zipped = answering(200, b"\x1f\x8b", extra="Content-Encoding: gzip\r\n")
+    with LoopbackServer(zipped) as server, client_of(server) as client, pytest.raises(AnswerError):
+        client.match(person, upload, CONSENT)
+    assert b"accept-encoding: identity" in server.heads[0].lower()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Self-signed certificate for 127.0.0.1 and its key, as PEM files."""
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return cert_file, key_file
+
+
+@pytest.fixture
+def tls(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    return context
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once_and_nothing_is_sent(
+    person: Person, upload: Upload, tls: ssl.SSLContext
+) -> None:
+    with (
+        LoopbackServer(GOOD, tls=tls) as server,
+        MatchClient(f"https://127.0.0.1:{server.port}", "testid", SECRET, retries=QUICK) as client,
+        pytest.raises(NetworkError, match="not trusted"),
+    ):
+        client.match(person, upload, CONSENT)
+    assert server.bodies == []
+    assert server.connections == 1
+
+
+def test_a_ca_file_makes_it_trusted(
+    person: Person, upload: Upload, tls: ssl.SSLContext, certificate: tuple[Path, Path]
+) -> None:
+    with (
+        LoopbackServer(GOOD, tls=tls) as server,
+        MatchClient(f"https://127.0.0.1:{server.port}", "testid", SECRET, ca_file=certificate[0]) as client,
+    ):
+        assert client.match(person, upload, CONSENT).score == 96.1
+
+
+def test_a_ca_file_does_not_make_another_name_trusted(
+    person: Person, upload: Upload, tls: ssl.SSLContext, certificate: tuple[Path, Path]
+) -> None:
+    with (
+        LoopbackServer(GOOD, tls=tls) as server,
+        MatchClient(
+            f"https://localhost:{server.port}", "testid", SECRET, ca_file=certificate[0], retries=QUICK
+        ) as client,
+        pytest.raises(NetworkError, match="not trusted"),
+    ):
+        client.match(person, upload, CONSENT)
+    assert server.bodies == []
+
+
+def test_a_proxy_is_asked_for_other_hosts_and_never_for_loopback(
+    person: Person, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LoopbackServer(GOOD) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        with MatchClient(
+            "http://saf.example.test", "testid", SECRET, proxy=url, allow_plain_http=True
+        ) as client:
+            client.match(person, upload, CONSENT)
+        assert proxy.heads[0].startswith(b"POST http://saf.example.test/ HTTP/1.1\r\n")
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with MatchClient("http://saf.example.test", "testid", SECRET, allow_plain_http=True) as client:
+            client.match(person, upload, CONSENT)
+        assert len(proxy.bodies) == 2
+        with LoopbackServer(GOOD) as server, client_of(server) as client:
+            client.match(person, upload, CONSENT)
+        assert (len(server.bodies), len(proxy.bodies)) == (1, 2)
+    with pytest.raises(SettingsError):
+        MatchClient("http://127.0.0.1:1", "testid", SECRET, proxy=url)
+
+
+def test_a_proxy_that_refuses_to_tunnel_is_a_network_error(person: Person, upload: Upload) -> None:
+    tunnels: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def refuse_each() -> None:
+            for _ in range(QUICK.attempts):
+                connection, _ = listening.accept()
+                with connection, connection.makefile("rb") as stream:
+                    tunnels.append(stream.readline())
+                    connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse_each)
+        thread.start()
+        proxy = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with (
+            MatchClient("https://saf.example.test", "testid", SECRET, proxy=proxy, retries=QUICK) as client,
+            pytest.raises(NetworkError, match="could not be reached"),
+        ):
+            client.match(person, upload, CONSENT)
+        thread.join(10)
+    assert tunnels == [b"CONNECT saf.example.test:443 HTTP/1.1\r\n"] * QUICK.attempts
