@@ -38,7 +38,7 @@ TOLERANCE = {
     "iris_landmark": 5e-4,
 }
 """Largest difference accepted of any output: pixels of the crop, logits, or coefficients. About ten times
-what was measured (2e-4, 1.3e-4, 4.2e-4, 2.9e-6, 3.9e-5): float32 sums in another order on other processors."""
+what was measured (2e-4, 1.3e-4, 4.2e-4, 2.9e-6, 3.9e-5): float32 sums in another order."""
 
 Reference = Callable[..., dict[str, NDArray[Any]]]
 
