@@ -23,12 +23,15 @@ _log = logging.getLogger(__name__)
 _RATES: Final = (1.0, 240.0)
 """Frames per second between which a container's stated rate is believed."""
 
+_LONGEST_GAP: Final = 3600.0
+"""Seconds between two frames above which a timestamp is taken for damaged."""
+
 
 class Timeline:
     """Times that always grow, out of a container's timestamps.
 
-    A timestamp that is no number or not above the last one is replaced by the last time plus ``1 / fps``; a
-    backend that answers 0 throughout so gives the file's nominal rate.
+    A timestamp that is no number, not above the last one, or an hour above it, is replaced by the last time
+    plus ``1 / fps``; a backend that answers 0 throughout so gives the file's nominal rate.
 
     Args:
         fps: the file's rate; `fallback` is used where it is not between 1 and 240.
@@ -56,7 +59,7 @@ class Timeline:
             self._start = stamp if math.isfinite(stamp) else 0.0
             return 0.0
         t = stamp - self._start
-        if not (math.isfinite(t) and t > self._last):
+        if not 0.0 < t - self._last < _LONGEST_GAP:
             t = self._last + self._step
             self._rebuilt += 1
         self._last = t

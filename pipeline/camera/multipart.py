@@ -49,6 +49,7 @@ class PartReader:
         self._searched = 0
         self._in_body = False
         self._length: int | None = None
+        self._broken: FrameError | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes.
@@ -60,13 +61,22 @@ class PartReader:
             Bodies that are complete now, in order.
 
         Raises:
-            FrameError: a part or its header is larger than allowed; the stream can't be read on.
+            FrameError: a part or its header is larger than allowed; the stream can't be read on. Bodies that
+                were complete before are returned first; the call after that raises.
         """
-        self._held += data
         parts: list[bytes] = []
-        while (step := self._body(parts) if self._in_body else self._header()) is not None:
-            del self._held[:step]
-            self._searched = 0
+        if self._broken is not None:
+            raise self._broken
+        self._held += data
+        try:
+            while (step := self._body(parts) if self._in_body else self._header()) is not None:
+                del self._held[:step]
+                self._searched = 0
+        except FrameError as error:
+            self._broken = error
+            self._held.clear()
+            if not parts:
+                raise
         return parts
 
     def _header(self) -> int | None:

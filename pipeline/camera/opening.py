@@ -54,6 +54,8 @@ def open_source(
     clock = clock or SystemClock()
     if isinstance(spec, bool) or not isinstance(spec, int | str | Path):
         raise SourceOpenError(f"a source can't be a {type(spec).__name__}", hint=_SPECS)
+    if isinstance(spec, str) and not spec.strip():
+        raise SourceOpenError("no source is named", hint=_SPECS)
     if isinstance(spec, str) and "://" in spec:
         return _open_url(spec, options, clock)
     index = _device_index(spec, dev_root)

@@ -73,15 +73,19 @@ def _read(path: Path) -> bytes:
     try:
         # a named pipe without a writer would block a plain open for ever
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            state = os.fstat(file.fileno())
+        handle = os.open(path, flags)
+        try:
+            state = os.fstat(handle)
             if not stat.S_ISREG(state.st_mode):
                 raise SourceOpenError(f"{shown_path(path)} is not a regular file")
             if state.st_size > MAX_PICTURE_BYTES:
                 raise FrameError(
                     f"{shown_path(path)} has {state.st_size} bytes, above {MAX_PICTURE_BYTES} for a picture"
                 )
-            return file.read(MAX_PICTURE_BYTES + 1)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                return file.read(MAX_PICTURE_BYTES)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         raise SourceOpenError(f"there is no file {shown_path(path)}", hint="Check the path.") from None
     except OSError as error:
