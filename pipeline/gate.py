@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("livegate.gate")
 
+PERSON_REFUSED = (Reason.IDENTITY_REFUSED, Reason.NOT_SAME_PERSON)
+"""Refusals of the service that are about the person, and so are a rejection (2006) and no fault (1001)."""
+
 
 class Service(Protocol):
     """Whoever answers ``method=match``: the client of `pipeline.match`, or a fake of a test."""
@@ -234,7 +237,7 @@ class Gate:
         except MatchError as caught:
             error = caught
             reason = reason_for(caught)
-            code = ClientCode.REJECTED if reason is Reason.IDENTITY_REFUSED else caught.client_code
+            code = ClientCode.REJECTED if reason in PERSON_REFUSED else caught.client_code
             outcome = MatchOutcome(
                 getattr(caught, "service_code", None) or getattr(caught, "gateway_code", None),
                 None,

@@ -100,7 +100,8 @@ class Result:
         liveness: None where no frame could be had.
         match: None where nothing was sent.
         frame_sha256: digest of the judged frame's pixels, where liveness passed.
-        uploaded_sha256: digest of the pixels that were encoded and sent; equal to `frame_sha256`.
+        uploaded_sha256: digest of the pixels that were encoded and given to the client; equal to
+            `frame_sha256`. None where no upload was tried.
         test_source: True where the source was let through by the test switch alone.
         error: stable code of the error of `pipeline.errors` behind a system error, else None.
         hint: the way out of that error, for the operator.
