@@ -109,7 +109,12 @@ class Gateway:
         form = wanted_format(request)
         found: Outcome | Refused
         try:
-            found, form = self._decide(request, path, form)
+            params = read_parameters(request, self.options.limits)
+            if isinstance(params, Refused):
+                found = params
+            else:
+                form = format_of(params) or form
+                found = self._decide(request.method, path, params)
         except StoreError as error:
             log.error("%s: %s", request_id, fault(error))
             found = Refused(SERVICE_UNAVAILABLE)
@@ -137,22 +142,18 @@ class Gateway:
         """Close the database. Idempotent."""
         self.authority.store.close()
 
-    def _decide(self, request: RawRequest, path: str, form: Format) -> tuple[Outcome | Refused, Format]:
-        params = read_parameters(request, self.options.limits)
-        if isinstance(params, Refused):
-            return params, form
-        asked = format_of(params)
-        if asked is None:
-            return Refused(INVALID_FORMAT), form
+    def _decide(self, method: str, path: str, params: dict[str, str]) -> Outcome | Refused:
+        if format_of(params) is None:
+            return Refused(INVALID_FORMAT)
         if path not in ("", "/"):
-            return Refused(API_NOT_FOUND), asked
+            return Refused(API_NOT_FOUND)
         now = self._clock()
-        admitted = self._admission.admit(request.method, params, now=now)
+        admitted = self._admission.admit(method, params, now=now)
         if isinstance(admitted, Refused):
-            return admitted, asked
+            return admitted
         if isinstance(admitted, UnifiedCode):
-            return Outcome(admitted, admitted.message, {}), asked
-        return self._service.execute(admitted, params["ServiceParameters"], now=now), asked
+            return Outcome(admitted, admitted.message, {})
+        return self._service.execute(admitted, params["ServiceParameters"], now=now)
 
     def _write(self, found: Outcome | Refused, request_id: str, form: Format) -> RawAnswer:
         answer: Answer | Refusal

@@ -9,14 +9,9 @@ from __future__ import annotations
 import unicodedata
 from enum import StrEnum
 
+from stdnum import numdb
 from stdnum.cn import ric
-from stdnum.exceptions import (
-    InvalidChecksum,
-    InvalidComponent,
-    InvalidFormat,
-    InvalidLength,
-    ValidationError,
-)
+from stdnum.exceptions import InvalidChecksum, InvalidFormat, InvalidLength, ValidationError
 
 
 class CertCheck(StrEnum):
@@ -42,26 +37,37 @@ def normalize_cert_number(text: str) -> str:
 def cert_number_problem(number: str) -> str | None:
     """Check a number by GB 11643-1999: 18 characters, a known region, a real date, the ISO 7064 check digit.
 
+    A region that did not exist in the year of birth is let through: numbers were first given out in 1984, to
+    people of every age, by the regions of the day.
+
     Args:
         number: in any written form.
 
     Returns:
-        None where it holds, else what does not: ``length``, ``format``, ``component`` (region or date) or
-        ``check_digit``. Never the number.
+        None where it holds, else what does not: ``length``, ``format``, ``check_digit`` or ``component``
+        (region or date of birth). Never the number.
     """
+    number = normalize_cert_number(number)
     try:
-        ric.validate(normalize_cert_number(number))
+        ric.validate(number)
     except InvalidLength:
         return "length"
     except InvalidFormat:
         return "format"
-    except InvalidComponent:
-        return "component"
     except InvalidChecksum:
         return "check_digit"
     except ValidationError:
-        return "format"
+        return None if _is_younger_region(number) else "component"
     return None
+
+
+def _is_younger_region(number: str) -> bool:
+    """True where the date is real and the region is one, only not yet in that year."""
+    try:
+        ric.get_birth_date(number)
+    except ValidationError:
+        return False
+    return any("county" in properties for _, properties in numdb.get("cn/loc").info(number[:6]))
 
 
 def mask_cert_number(number: str) -> str:
