@@ -214,7 +214,8 @@ class MatchClient:
         self, method: str, parameters: Encoded, *, idempotent: bool, headers: dict[str, str] | None = None
     ) -> Answer:
         """Try until there is an answer with ``Code`` 200, a failure that forbids another try, or no time."""
-        deadline = time.monotonic() + self._timeouts.total
+        limits = self._timeouts
+        deadline = time.monotonic() + limits.total
 
         def attempt() -> Answer | Failure:
             started = time.monotonic()
@@ -229,8 +230,9 @@ class MatchClient:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, Failure) and outcome.again),
+            # A further try needs time for its answer, else it would only end as unknown.
             stop=tenacity.stop_after_attempt(self._retries.attempts)
-            | tenacity.stop_before_delay(self._timeouts.total),
+            | tenacity.stop_before_delay(max(0.0, limits.total - limits.read)),
             wait=tenacity.wait_random_exponential(self._retries.first_pause, self._retries.longest_pause),
             sleep=self._sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,

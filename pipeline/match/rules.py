@@ -15,7 +15,7 @@ class Timeouts:
         connect: for TCP and TLS.
         read: without a byte of the answer; 8.5 as in the reference's sample.
         write: without progress in sending.
-        total: for the whole call with its retries and pauses.
+        total: for the call with its retries and pauses; a further try begins only while ``read`` is left.
     """
 
     connect: float = 3.0

@@ -381,15 +381,19 @@ def test_code_500_of_the_service_is_tried_again_and_raised_as_what_it_is(
     assert len(script.requests) == 3
 
 
-def test_no_try_begins_after_the_whole_calls_time(scripted: Build, person: Person, upload: Upload) -> None:
+def test_no_further_try_begins_without_the_time_for_its_answer(
+    scripted: Build, person: Person, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda _, longest: longest)
     client, script = scripted(
         BUSY,
-        timeout=Timeouts(total=0.001),
-        retries=Retries(attempts=10, first_pause=50, longest_pause=50),
+        timeout=Timeouts(total=30),
+        retries=Retries(attempts=10, first_pause=12, longest_pause=60),
     )
     with pytest.raises(NetworkError):
         client.match(person, upload, CONSENT)
-    assert len(script.requests) == 1
+    assert script.pauses == [12]
+    assert len(script.requests) == 2
 
 
 LOST = [httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError]

@@ -145,11 +145,12 @@ FILE = b'<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/passwd">]><Error><Code>&f;<
         b"{\xe4",
         '{"Code":200}'.encode("utf-16"),
         b'<?xml version="1.0" encoding="no-such"?><Error><Code>1</Code></Error' + b"x",
+        b"<!DOCTYPE Error><Error><Code>InvalidVersion</Code></Error>",
         BOMB,
         FILE,
         b" " * (MAX_ANSWER_BYTES + 1),
     ],
-    ids=range(31),
+    ids=range(32),
 )
 def test_a_body_in_none_of_the_forms_gets_a_clear_error(body: bytes) -> None:
     with pytest.raises(AnswerError):
