@@ -204,11 +204,8 @@ class MatchClient:
         if len(consent) > MAX_CONSENT:
             raise UsageError(f"A consent reference is at most {MAX_CONSENT} characters.")
         headers = {CONSENT_HEADER: percent_encode(consent)}
-        head = _json({"method": "match", "name": person.name, "certNumber": person.cert_number})
-        # base64 needs no escape in JSON, so the picture is put into the written text as it is.
-        before = Encoded.of(head[:-1] + ',"imgbase64":"')
-        parameters = before + Encoded.of_base64(jpeg) + Encoded.of('"}')
-        return read_match(self._call("match", parameters, idempotent=False, headers=headers))
+        answer = self._call("match", match_parameters(person, jpeg), idempotent=False, headers=headers)
+        return read_match(answer)
 
     def _call(
         self, method: str, parameters: Encoded, *, idempotent: bool, headers: dict[str, str] | None = None
@@ -268,6 +265,20 @@ class MatchClient:
             request_id_of(found),
             elapsed * 1000,
         )
+
+
+def match_parameters(person: Person, jpeg: bytes) -> Encoded:
+    """``ServiceParameters`` of a ``match``, percent-encoded.
+
+    base64 needs no escape in JSON, so the picture is put between the written texts as it is. Cost:
+    ``python -m benchmarks.upload_prep``.
+
+    Args:
+        person: whose face it should be.
+        jpeg: picture file.
+    """
+    head = _json({"method": "match", "name": person.name, "certNumber": person.cert_number})
+    return Encoded.of(head[:-1] + ',"imgbase64":"') + Encoded.of_base64(jpeg) + Encoded.of('"}')
 
 
 def _json(fields: Mapping[str, Any]) -> str:
