@@ -1,0 +1,58 @@
+"""The three public nets that are taught from and compared with; none of them is committed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from models.training.data import F32, Image
+from pipeline.nets.prelu import rewrite_prelu
+from pipeline.nets.session import make_session
+from pipeline.vision.crop import FACENOX, MINIFASNET_V1SE, MINIFASNET_V2, CropSpec, crop_batch
+
+NAMES = ("minifasnet_v2", "minifasnet_v1se", "facenox")
+_FILES = ("minifasnet_v2_27_80.onnx", "minifasnet_v1se_40_80.onnx", "facenox_minifasnetv2se_128.onnx")
+_SPECS: tuple[CropSpec, ...] = (MINIFASNET_V2, MINIFASNET_V1SE, FACENOX)
+#: Probabilities are clipped to this before the logit, as in the published fusion.
+CLIP = 1e-3
+
+
+def _session(path: Path) -> ort.InferenceSession:
+    model = onnx.load(path)
+    weights = {item.name for item in model.graph.initializer}
+    kept = [item for item in model.graph.input if item.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    rewrite_prelu(model)
+    with tempfile.TemporaryDirectory() as folder:
+        fast = Path(folder) / path.name
+        onnx.save(model, fast)
+        return make_session(fast)
+
+
+class Teachers:
+    """MiniFASNet V2, MiniFASNet V1SE and facenox on one picture.
+
+    Args:
+        folder: ``../shared/models``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._nets = [_session(folder / name) for name in _FILES]
+
+    def logits(self, image: Image, box: F32) -> NDArray[np.float32]:
+        """Clipped logit of live by each net of `NAMES`, float32 (3,)."""
+        out = np.empty(3, np.float32)
+        for k, (net, spec) in enumerate(zip(self._nets, _SPECS, strict=True)):
+            blob = crop_batch(image, [box], spec)
+            raw = net.run(None, {net.get_inputs()[0].name: blob})[0][0].astype(np.float64)
+            prob = np.exp(raw - raw.max())
+            prob /= prob.sum()
+            live = np.clip(prob[0 if k == 2 else 1], CLIP, 1 - CLIP)
+            out[k] = np.log(live / (1 - live))
+        return out
