@@ -64,6 +64,13 @@ class _Server(uvicorn.Server):
         if self.started:
             self._ready()
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, without raising the signal again: `serve` has the database to close."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
 
 def serve(
     gateway: Gateway,

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import httpx
+import pytest
 
 WORKER = """
 import base64, json, sys, time
@@ -63,4 +68,33 @@ def test_processes_that_start_at_once_on_nothing_agree(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new' / 'authority.db'}"
     answers = run_at_once(url, tmp_path / "go", 0.0, [b"a=1&Format=JSON"], 2)
     assert answers == [["MissingVersion"]] * 2
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["authority.db", "authority.key"]
+    files = {path.name for path in (tmp_path / "new").iterdir()}
+    assert files - {"authority.db-wal", "authority.db-shm"} == {"authority.db", "authority.key"}
+
+
+SERVER = """
+import sys
+from pipeline.gateway import Gateway, open_authority, serve
+
+gateway = Gateway(open_authority(sys.argv[1]), lambda: None)
+serve(gateway, port=0, ready_callback=lambda url: print(url, flush=True))
+print("closed")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_server_and_closes_the_database(
+    database: str, tmp_path: Path, number: int
+) -> None:
+    command = [sys.executable, "-c", SERVER, database]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        url = server.stdout.readline().strip()
+        assert httpx.get(url + "/healthz", trust_env=False).text == "ok\n"
+        server.send_signal(number)
+        assert server.stdout.read() == "closed\n"
+        assert server.stderr.read() == ""
+    assert server.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["authority.db", "authority.key"]
