@@ -6,7 +6,7 @@ The picture is 640x480, cut from scikit-image's astronaut. Each round times, in 
 (`LivePass.check`), the JPEG, our request (base64, JSON, percent-encoding, string to sign, HMAC, form body),
 and the same request by the plain way: `json.dumps`, and `urllib.parse.quote` on every value and on the whole
 again. Both bodies are compared first: they are equal byte for byte. One core, one OpenCV thread, warm-up
-rounds left out, times in milliseconds of wall clock. What shares the machine shows in the spread and ``load``.
+rounds left out, times in milliseconds of wall clock. What shares the machine shows in ``load``.
 """
 
 from __future__ import annotations
