@@ -22,7 +22,7 @@ ALLOWED = {
 }
 """Room -> rooms whose modules it may import. `errors`, `reasons` and `settings` are everybody's."""
 COMMON = {"errors", "reasons", "settings"}
-MEETING_PLACES = {"gate", "service", "cli", "demo", "__init__", "__main__", "result"}
+MEETING_PLACES = {"gate", "score", "service", "cli", "demo", "__init__", "__main__", "result"}
 """Modules at the top that may see several rooms; no room may import them."""
 
 
@@ -34,7 +34,11 @@ def imported_rooms(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "pipeline" else set()
+            names |= (
+                {f"{node.module}.{alias.name}" for alias in node.names}
+                if node.module == "pipeline"
+                else set()
+            )
             names.add(node.module or "")
     return {name.split(".")[1] for name in names if name.startswith("pipeline.")}
 
@@ -49,7 +53,9 @@ def test_room_imports_only_rooms_before_it(room: str) -> None:
 
 
 def test_every_module_belongs_to_a_room_or_a_meeting_place() -> None:
-    tops = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    tops = {
+        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
     assert tops == set(ALLOWED) | COMMON | MEETING_PLACES
 
 
