@@ -205,16 +205,24 @@ class ServiceError(MatchError):
 
     Attributes:
         service_code: integer ``Code`` of the answer, see `pipeline.protocol.codes`.
+        sub_code: detailed code of the reference (``Z1146``) where the answer tells one, or None.
         request_id: the service's ``RequestId``, or None.
     """
 
     code = "service"
 
     def __init__(
-        self, message: str, *, service_code: int, request_id: str | None = None, hint: str | None = None
+        self,
+        message: str,
+        *,
+        service_code: int,
+        sub_code: str | None = None,
+        request_id: str | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.service_code = service_code
+        self.sub_code = sub_code
         self.request_id = request_id
 
 

@@ -232,7 +232,7 @@ class Gate:
         try:
             answer = service.match(person, upload, consent)
             outcome = MatchOutcome(answer.code, answer.score, answer.request_id)
-            if answer.score is None or answer.score < self.settings.match_threshold:
+            if not answer.score >= self.settings.match_threshold:
                 code, reason = ClientCode.REJECTED, Reason.NOT_SAME_PERSON
         except MatchError as caught:
             error = caught

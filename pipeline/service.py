@@ -34,7 +34,11 @@ def connect(settings: Settings) -> MatchClient:
             settings.endpoint,
             key_id,
             secret,
-            timeout=Timeouts(read=settings.match_timeout_s),
+            # room for one more try after a connect error or a 5xx answer
+            timeout=Timeouts(
+                read=settings.match_timeout_s, total=max(20.0, 2 * settings.match_timeout_s + 3)
+            ),
+            allow_plain_http=settings.allow_plain_http,
             proxy=settings.proxy,
             ca_file=settings.ca_file,
         )

@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     match_timeout_s: float = Field(8.5, gt=0, le=60)
     proxy: str | None = None
     ca_file: Path | None = Field(None, description="certificates to trust instead of the usual ones")
+    allow_plain_http: bool = Field(
+        False, description="http:// endpoints other than loopback, where something else protects the line"
+    )
     database: str = Field(default_factory=default_database, description="embedded authority, SQLAlchemy URL")
     cert_check: Literal["off", "warn", "strict"] = Field(
         "warn", description="what a certificate number with a wrong check digit (GB 11643) leads to"

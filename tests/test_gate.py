@@ -157,8 +157,8 @@ def test_calls_that_contradict_the_mode_are_refused(stand_in: list[Image]) -> No
         (ServiceError("Code 402", service_code=402), 1001, Reason.QUOTA),
         (ServiceError("Code 403", service_code=403), 1001, Reason.NOT_PERMITTED),
         (ServiceError("Code 500", service_code=500), 1001, Reason.SERVICE_ERROR),
-        (ServiceError("（Z8105）", service_code=400), 2006, Reason.IDENTITY_REFUSED),
-        (ServiceError("（Z1146）", service_code=400), 2006, Reason.NOT_SAME_PERSON),
+        (ServiceError("no", service_code=400, sub_code="Z8105"), 2006, Reason.IDENTITY_REFUSED),
+        (ServiceError("no", service_code=400, sub_code="Z1146"), 2006, Reason.NOT_SAME_PERSON),
         (
             GatewayError("no", gateway_code="SignatureDoesNotMatch", http_status=400),
             1001,

@@ -13,6 +13,7 @@ from pipeline.cli.common import build_settings, emit, stderr, stdout
 
 if TYPE_CHECKING:
     from pipeline.match.client import MatchClient
+    from pipeline.match.person import Person
 
 NameOption = Annotated[str, typer.Option(help="The person's name.")]
 CertOption = Annotated[str, typer.Option(help="The person's ID number.")]
@@ -36,12 +37,12 @@ def match(
     encoded anew, without EXIF, within the service's limits.
     """
     from pipeline.match.by_hand import HandPicture, match_by_hand
-    from pipeline.match.person import Person
 
+    person = _person(name, cert_number)
     picture = HandPicture.read(image)
     with _client(endpoint) as client:
         with _told(json_lines):
-            result = match_by_hand(client, Person(name, cert_number), picture, consent)
+            result = match_by_hand(client, person, picture, consent)
         _show(
             {"event": "match", "code": result.code, "score": result.score, "request_id": result.request_id},
             json_lines,
@@ -58,11 +59,10 @@ def init(
     json_lines: JsonOption = False,
 ) -> None:
     """Begin a check as method=init; prints queryId and bizId."""
-    from pipeline.match.person import Person
-
+    person = _person(name, cert_number)
     with _client(endpoint) as client:
         with _told(json_lines):
-            result = client.init(Person(name, cert_number), metainfo)
+            result = client.init(person, metainfo)
         _show(
             {
                 "event": "init",
@@ -91,6 +91,16 @@ def query(
         if image is not None and result.image is not None:
             image.write_bytes(result.image)
         _show({"event": "query", "code": result.code, "request_id": result.request_id}, json_lines)
+
+
+def _person(name: str, cert_number: str) -> Person:
+    """The person, with the number's check digit looked at as the settings say."""
+    from pipeline.match.person import Person
+    from pipeline.protocol.cert_number import CertCheck
+
+    person = Person(name, cert_number)
+    person.check_cert_number(CertCheck(build_settings().cert_check))
+    return person
 
 
 @contextmanager

@@ -70,6 +70,7 @@ def run(
     from pipeline.errors import UsageError
     from pipeline.gate import Gate
     from pipeline.match.person import Person
+    from pipeline.protocol.cert_number import CertCheck
     from pipeline.reasons import Reason
 
     settings = build_settings(mode=mode, endpoint=endpoint, allow_test_source=allow_test_source)
@@ -78,6 +79,7 @@ def run(
         if name is None or cert_number is None:
             raise UsageError("a person needs both --name and --cert-number")
         person = Person(name, cert_number)
+        person.check_cert_number(CertCheck(settings.cert_check))
     result: Result
     try:
         with Gate(settings) as gate:

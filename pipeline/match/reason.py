@@ -13,7 +13,7 @@ from pipeline.errors import (
     OutcomeUnknownError,
     ServiceError,
 )
-from pipeline.protocol.codes import DETAILED_CODES, ResultCode, UnifiedCode, sub_code_in
+from pipeline.protocol.codes import DETAILED_CODES, ResultCode, UnifiedCode
 from pipeline.reasons import Reason
 
 _BY_RESULT: Final = {
@@ -26,7 +26,7 @@ _BY_RESULT: Final = {
     # No source picture to compare with ("您暂时无法使用刷脸服务"): nothing that the person could mend.
     ResultCode.UNABLE_GET_IMAGE: Reason.SERVICE_ERROR,
 }
-_BY_SUB_CODE: Final = {"Z8105": Reason.IDENTITY_REFUSED}
+_BY_SUB_CODE: Final[dict[str | None, Reason]] = {"Z8105": Reason.IDENTITY_REFUSED}
 _BY_CODE: Final = {
     int(UnifiedCode.BAD_PARAMETERS): Reason.BAD_REQUEST,
     int(UnifiedCode.QUOTA): Reason.QUOTA,
@@ -39,7 +39,7 @@ _BY_CODE: Final = {
 def reason_for(error: LivegateError) -> Reason:
     """Word for an error that ended a call to the service.
 
-    A detailed code (the error's message names it) says more than the unified one, and goes first.
+    A detailed code says more than the unified one, and goes first.
 
     Args:
         error: what `MatchClient` or the encoder raised.
@@ -59,9 +59,9 @@ def reason_for(error: LivegateError) -> Reason:
 
 
 def _of_service(error: ServiceError) -> Reason:
-    sub_code = sub_code_in(error.message)
-    if sub_code in _BY_SUB_CODE:
-        return _BY_SUB_CODE[sub_code]
-    if sub_code is not None and (found := _BY_RESULT.get(DETAILED_CODES[sub_code].result_code)):
+    if error.sub_code in _BY_SUB_CODE:
+        return _BY_SUB_CODE[error.sub_code]
+    detail = DETAILED_CODES.get(error.sub_code or "")
+    if detail is not None and (found := _BY_RESULT.get(detail.result_code)):
         return found
     return _BY_CODE.get(error.service_code, Reason.SERVICE_ERROR)

@@ -50,6 +50,7 @@ def service_error(answer: Answer) -> ServiceError:
     return ServiceError(
         f"The service answered Code {answer.code}: {told}",
         service_code=answer.code,
+        sub_code=sub_code,
         request_id=request_id_of(answer),
         hint=_SERVICE_HINTS.get(known) if known is not None else None,
     )
