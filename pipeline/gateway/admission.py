@@ -45,6 +45,10 @@ REQUIRED: Final = (
 )
 """Public parameters in the reference's order. ``Format`` is in its table too, with a default."""
 
+ECHOED_LENGTH: Final = 2 * 1024 * 1024
+"""Longest string to sign that a refusal repeats. One with a picture of 1 MB has 1.5 million characters. A
+body of reserved characters would come back five times as long."""
+
 _KEY_ID: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 _SHA1_BYTES: Final = 20
 # The reference's own example has a month of one digit: 2014-7-29T12:00:00Z.
@@ -101,7 +105,7 @@ class Admission:
         if not verify(key.secret, text, params["Signature"]):
             # The caller's own parameters go back to the caller, whole: a public client compares them with its
             # own string to tell a wrong secret from a wrong encoding. They go nowhere else.
-            return Refused(SIGNATURE_DOES_NOT_MATCH, text)
+            return Refused(SIGNATURE_DOES_NOT_MATCH, text if len(text) <= ECHOED_LENGTH else "")
 
         sent = read_timestamp(params["Timestamp"])
         if sent is None:

@@ -114,15 +114,14 @@ class NetEmbedder:
             resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             image = np.asarray(resized, np.uint8)
         with self._nets() as nets:
-            turned = _upright(image, nets.detector)
-            face = None if turned is None else nets.vision.look(turned).face
-            if turned is None or face is None:
+            turned, sides = _upright(image, nets.detector)
+            face = nets.vision.look(turned).face if sides else None
+            if face is None:
                 return None
-            sides = sorted((_side(d.box) for d in nets.detector.detect(turned)), reverse=True)
             return FaceReading(
                 embedding=nets.embedder.embed(turned, face.five),
                 size=_side(face.box) / scale,
-                faces=max(1, len(sides)),
+                faces=len(sides),
                 runner_up=sides[1] / scale if len(sides) > 1 else 0.0,
             )
 
@@ -143,19 +142,19 @@ class NetEmbedder:
         return _Nets(detector, vision, FaceEmbedder(self._paths[self.NET]))
 
 
-def _upright(image: Image, detector: Detector) -> Image | None:
-    """The picture, turned if need be, in which the largest face scores best; None where no turn shows one."""
+def _upright(image: Image, detector: Detector) -> tuple[Image, list[float]]:
+    """The turn of a picture in which its largest face scores best, and its faces' sides, longest first."""
     for turns in _TURNS:
-        best: tuple[float, Image] | None = None
+        best: tuple[float, Image, list[float]] = (0.0, image, [])
         for turn in turns:
             turned = image if turn is None else np.asarray(cv2.rotate(image, turn), np.uint8)
             found = detector.detect(turned)
-            if found:
-                score = found[0].score + (_GIVEN_BONUS if turn is None else 0.0)
-                best = max(best or (0.0, turned), (score, turned), key=lambda pair: pair[0])
-        if best is not None:
-            return best[1]
-    return None
+            score = found[0].score + (_GIVEN_BONUS if turn is None else 0.0) if found else 0.0
+            if score > best[0]:
+                best = score, turned, sorted((_side(d.box) for d in found), reverse=True)
+        if best[2]:
+            return best[1], best[2]
+    return image, []
 
 
 def _side(box: F32) -> float:

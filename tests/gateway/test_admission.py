@@ -84,6 +84,12 @@ def test_a_wrong_signature_gets_the_string_to_sign_after_the_colon(caller: Any) 
     assert answer.message.split(":", 1)[1] == string_to_sign("POST", params)
 
 
+def test_a_string_to_sign_longer_than_any_honest_one_is_not_sent_back(caller: Any) -> None:
+    params = caller.signed(caller.params(" " * 1_000_000), secret="another")
+    answer = parse_answer(caller.gateway.handle(caller.request(params)).body)
+    assert (answer.code, answer.message) == ("SignatureDoesNotMatch", PREFIX)
+
+
 @pytest.mark.parametrize("name", ["ServiceParameters", "SignatureNonce", "Timestamp", "Format"])
 def test_a_changed_parameter_breaks_the_signature(caller: Any, name: str) -> None:
     params = caller.signed(caller.params(QUERY))

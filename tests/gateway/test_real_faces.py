@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
-from pipeline.gateway import NetEmbedder, enroll
+from pipeline import Settings
+from pipeline.gateway import NetEmbedder, embedded, enroll
 from pipeline.nets import open_store
+from pipeline.protocol.signing import AccessKey, form_encode
 
 NAME, NUMBER = "样例", "11010519491231002X"
 
@@ -133,3 +138,33 @@ def test_the_model_is_named_by_its_file(nets: NetEmbedder) -> None:
     data = open_store().path("fr_feature").read_bytes()
     assert nets.model.sha256 == hashlib.sha256(data).hexdigest()
     assert nets.model.name == "fr_feature/face_mesh"
+
+
+def test_the_embedded_gateway_of_the_settings_answers_in_process(
+    astronaut: np.ndarray, database: str, kit: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    made = embedded(Settings(database=database))
+    monkeypatch.setattr(socket, "socket", forbidden)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / f"{NAME}_{NUMBER}.png").write_bytes(cv2.imencode(".png", astronaut)[1].tobytes())
+    assert enroll(folder, made.gateway.authority, made.gateway.embedder).enrolled == 1
+    assert made.key_secret not in repr(made)
+
+    caller = kit.caller(made.gateway, AccessKey(made.key_id, made.key_secret), now=time.time())
+    service = {"method": "match", "name": NAME, "certNumber": NUMBER, "imgbase64": kit.base64(astronaut)}
+    body = form_encode(caller.signed(caller.params(service)))
+    with httpx.Client(transport=made.transport, base_url=made.url) as client:
+        answer = client.post("/", content=body, headers=[kit.form]).json()
+    assert answer["Code"] == 200
+    assert answer["Data"]["score"] > 95
+
+
+def test_a_key_of_the_settings_is_imported(database: str, tmp_path: Path) -> None:
+    made = embedded(Settings(database=database, access_key_id="mine", access_key_secret="my-secret"))
+    assert (made.key_id, made.key_secret) == ("mine", "my-secret")
+    assert not list(tmp_path.glob("*access_key*"))
+    made.transport.close()
