@@ -10,6 +10,7 @@ from pipeline.errors import ModelConvertError
 from pipeline.nets.manifest import ModelSpec
 from pipeline.nets.prelu import rewrite_prelu
 from pipeline.nets.tflite import Output, convert_tflite
+from pipeline.nets.widen import widen_channels
 
 
 def convert(spec: ModelSpec, original: bytes) -> bytes:
@@ -37,7 +38,7 @@ def convert(spec: ModelSpec, original: bytes) -> bytes:
 
 
 def optimise_onnx(original: bytes, spec: ModelSpec) -> bytes:
-    """PReLU rewritten, batch freed, inputs and outputs renamed to the manifest's.
+    """PReLU rewritten, channels widened, batch freed, inputs and outputs renamed to the manifest's.
 
     Raises:
         ModelConvertError: the file is not a valid ONNX net with the inputs and outputs of the manifest.
@@ -57,6 +58,7 @@ def optimise_onnx(original: bytes, spec: ModelSpec) -> bytes:
     names |= {v.name: s.name for v, s in zip(graph.output, spec.outputs, strict=True)}
     rewrite_prelu(model)
     free_reshapes(graph)
+    widen_channels(model)
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]

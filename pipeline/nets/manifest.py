@@ -76,12 +76,12 @@ class Converted(_Strict):
     """The file made from the original, bit for bit the same on every machine.
 
     Attributes:
-        how: ``tflite`` converts to ONNX; ``prelu`` rewrites PReLU in an ONNX file and frees its batch.
+        how: ``tflite`` converts to ONNX; ``optimise`` rewrites an ONNX file for speed and frees its batch.
         sha256: of the result.
         size: of the result, bytes.
     """
 
-    how: Literal["tflite", "prelu"]
+    how: Literal["tflite", "optimise"]
     sha256: Sha256
     size: Annotated[int, Field(gt=0)]
 
