@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.camera.clock import Clock
+from pipeline.camera.names import redact_url
 from pipeline.camera.source import SourceOptions
 from pipeline.errors import SourceOpenError
 
@@ -28,11 +29,13 @@ class Shot:
         image: any array that `normalise_image` judges; a fresh one each time, so that nobody has to copy it.
         t: seconds on the source's clock when it was grabbed, before it was decoded.
         stamp: the stream's own timestamp in seconds, NaN where there is none.
+        missed: pictures since the shot before that the capture left out itself, to catch up.
     """
 
     image: NDArray[Any]
     t: float
     stamp: float = math.nan
+    missed: int = 0
 
 
 class Capture(Protocol):
@@ -176,10 +179,10 @@ def open_cv_rtsp(url: str, options: SourceOptions, clock: Clock) -> Capture:
         with _transport(options.transport):
             capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, bounds)
     except cv2.error:
-        raise SourceOpenError("the rtsp stream can't be opened", hint=_RTSP_HINT) from None
+        raise SourceOpenError(f"{redact_url(url)} can't be opened", hint=_RTSP_HINT) from None
     if not capture.isOpened():
         capture.release()
-        raise SourceOpenError("the rtsp stream can't be opened", hint=_RTSP_HINT)
+        raise SourceOpenError(f"{redact_url(url)} can't be opened", hint=_RTSP_HINT)
     return CvCapture(capture, clock)
 
 

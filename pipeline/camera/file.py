@@ -132,7 +132,8 @@ class FileSource(SourceBase):
         frame = frame or self._read_next()
         if frame is None:
             if self._seq < self._declared and not self._closed.is_set():
-                _log.warning("a video ended after %d of about %d frames", self._seq, self._declared)
+                # the count is the container's guess where its frames are uneven
+                _log.info("a video ended after %d of about %d frames", self._seq, self._declared)
             self.close()
             raise StopIteration
         return frame

@@ -67,6 +67,7 @@ class LiveSource(SourceBase):
         self._slot: tuple[Shot, int, float] | None = None
         self._stats: dict[str, Any] = {}
         self._meter = RepeatMeter()
+        self._seq = -1
         self._repeats = 0
         self._new_at = self._clock.now()
         self._had_frame = False
@@ -150,8 +151,8 @@ class LiveSource(SourceBase):
 
     # both sides, under the lock ----------------------------------------------------------------------
 
-    def _count(self, name: str) -> None:
-        self._stats[name] = self._stats.get(name, 0) + 1
+    def _count(self, name: str, by: int = 1) -> None:
+        self._stats[name] = self._stats.get(name, 0) + by
 
     def _lose(self, loss: Loss, now: float) -> None:
         if not self._had_frame:
@@ -301,8 +302,9 @@ class LiveSource(SourceBase):
 
     def _take(self, shot: Shot, now: float) -> bool:
         """Put a new frame into the slot. False if the source is frozen."""
-        seq = self._stats.get("shots", 0)
+        self._seq += 1 + shot.missed
         self._count("shots")
+        self._count("dropped", shot.missed)
         limit = self._options.identical_frames_as_loss
         if limit and self._meter.see(shot.image):
             self._repeats += 1
@@ -317,7 +319,7 @@ class LiveSource(SourceBase):
         self._new_at = now
         self._lost_since = None
         self._had_frame = True
-        self._slot = (shot, seq, now)
+        self._slot = (shot, self._seq, now)
         self._changed.notify_all()
         return True
 

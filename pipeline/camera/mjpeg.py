@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import ssl
 import threading
@@ -23,14 +24,22 @@ from pipeline.errors import FrameError, SourceOpenError
 MAX_PART_BYTES: Final = 16_000_000
 """A JPEG of 25 megapixels at quality 95 has about 12 MB."""
 
+_MAX_SLICES: Final = 128
+"""Slices of at most 64 KiB that one read takes in to catch up, before it decodes what it has."""
+
+_HELD_PICTURES: Final = 4
+"""Undecoded pictures that are kept, in case the newest turns out to be damaged."""
+
 _log = logging.getLogger(__name__)
 
 
 class MjpegCapture:
     """A multipart/x-mixed-replace stream of JPEG pictures as a `Capture`.
 
-    Parts that are no whole JPEG are skipped and counted. Redirects are not followed and no proxy is used. The
-    password is sent only after the camera asked for it, as digest where it offers that.
+    Where several pictures came since the last read, the newest is decoded and the others count as missed, so
+    that a slow machine sees the present. Parts that are no whole JPEG are skipped and counted. Redirects are
+    not followed and no proxy is used. The password is sent only after the camera asked for it, as digest
+    where it offers that; certificates are checked against the system's store.
 
     Args:
         url: ``http://`` or ``https://``, with credentials if any; nothing shows them.
@@ -51,7 +60,7 @@ class MjpegCapture:
         self._closed = threading.Event()
         self._client = httpx.Client(
             timeout=httpx.Timeout(options.read_deadline_s, connect=options.open_deadline_s),
-            verify=ssl.create_default_context(),
+            verify=_context(address),
             trust_env=False,
             headers={"Accept": "multipart/x-mixed-replace", "Accept-Encoding": "identity"},
         )
@@ -63,6 +72,7 @@ class MjpegCapture:
             raise
         self._bytes: Iterator[bytes] = self._response.iter_raw()
         self._pictures: list[bytes] = []
+        self._missed = 0
 
     @property
     def skipped(self) -> int:
@@ -116,31 +126,61 @@ class MjpegCapture:
 
     def _next_shot(self) -> Shot | None:
         end = self._clock.now() + self._options.read_deadline_s
+        slices = 0
         while not self._closed.is_set() and self._clock.now() < end:
-            if self._pictures:
-                try:
-                    data = self._pictures.pop(0)
-                    t = self._clock.now()
-                    return Shot(decode_picture(data, max_pixels=self._options.max_pixels), t)
-                except FrameError:
-                    self._skipped += 1
-                    continue
+            if self._pictures and (slices >= _MAX_SLICES or not self._more_is_here()):
+                shot = self._newest()
+                if shot is not None:
+                    return shot
+                continue
             try:
-                self._pictures = self._parts.feed(next(self._bytes))
-            except StopIteration:
-                return None
-            except (httpx.HTTPError, httpx.StreamError, OSError, FrameError) as error:
+                slices += 1
+                self._hold(self._parts.feed(next(self._bytes)))
+            except (StopIteration, httpx.HTTPError, httpx.StreamError, OSError, FrameError) as error:
                 if not self._closed.is_set():
                     _log.debug("%s broke off (%s)", self._name, type(error).__name__)
-                return None
+                # a picture that came with the last slice counts still; the next read finds the end again
+                return self._newest()
         return None
+
+    def _hold(self, parts: list[bytes]) -> None:
+        self._pictures += parts
+        self._missed += max(0, len(self._pictures) - _HELD_PICTURES)
+        del self._pictures[:-_HELD_PICTURES]
+
+    def _newest(self) -> Shot | None:
+        """The latest whole picture of those that are held, which are used up; None if there is none."""
+        while self._pictures:
+            data = self._pictures.pop()
+            t = self._clock.now()
+            try:
+                image = decode_picture(data, max_pixels=self._options.max_pixels)
+            except FrameError:
+                self._skipped += 1
+                continue
+            missed, self._missed = self._missed + len(self._pictures), 0
+            self._pictures.clear()
+            return Shot(image, t, missed=missed)
+        return None
+
+    def _more_is_here(self) -> bool:
+        """Whether bytes wait already, so that a newer picture may be among them."""
+        plain = self._socket()
+        try:
+            return plain is not None and bool(select.select([plain], [], [], 0)[0])
+        except (OSError, ValueError):
+            return False
+
+    def _socket(self) -> socket.socket | None:
+        stream = self._response.extensions.get("network_stream")
+        plain = stream.get_extra_info("socket") if stream is not None else None
+        return plain if isinstance(plain, socket.socket) else None
 
     def close(self) -> None:
         """Cut the connection; a read that waits for it ends at once."""
         self._closed.set()
-        stream = self._response.extensions.get("network_stream")
-        plain = stream.get_extra_info("socket") if stream is not None else None
-        if isinstance(plain, socket.socket):
+        plain = self._socket()
+        if plain is not None:
             with suppress(OSError):
                 plain.shutdown(socket.SHUT_RDWR)
         if self._reading.acquire(blocking=False):
@@ -150,6 +190,13 @@ class MjpegCapture:
                     self._client.close()
             finally:
                 self._reading.release()
+
+
+def _context(address: str) -> ssl.SSLContext:
+    """The system's certificates; for plain http none, as loading them takes long."""
+    if address.lower().startswith("https:"):
+        return ssl.create_default_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _answer(refused: httpx.Response, credentials: tuple[str, str]) -> httpx.Request:

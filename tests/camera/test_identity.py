@@ -195,10 +195,11 @@ def test_a_usb_device_without_numbers_or_host_is_not_physical(sysfs: Sysfs) -> N
 def test_a_link_that_leads_out_of_sysfs_is_not_physical(sysfs: Sysfs, tmp_path: Path) -> None:
     other = Sysfs(tmp_path / "elsewhere")
     other.usb_camera("video0")
-    (sysfs.root / "class" / "video4linux" / "video0").symlink_to(
-        other.root / "class" / "video4linux" / "video0"
-    )
-    assert not of(sysfs).physical
+    other.node("video1", other.device("platform/csi", "platform", "unicam", described=True), "unicam")
+    for node in ("video0", "video1"):
+        assert of(other, node).physical
+        (sysfs.root / "class" / "video4linux" / node).symlink_to(other.root / "class" / "video4linux" / node)
+        assert not of(sysfs, node).physical
 
 
 def test_an_unknown_bus_is_not_physical(sysfs: Sysfs) -> None:

@@ -2,9 +2,18 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from itertools import islice
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from pipeline.camera import Loss, SourceOptions, SystemClock, open_source
 from pipeline.camera.mjpeg import MAX_PART_BYTES, MjpegCapture
@@ -28,18 +37,46 @@ def test_frames_of_a_stream_come_in_order_with_growing_times(mjpeg_server: Mjpeg
 
 
 def test_a_stream_without_lengths_is_read(mjpeg_server: MjpegServer) -> None:
+    asked = threading.Semaphore(0)
+
     def script(handler: MjpegHandler, _: int) -> None:
         handler.start("multipart/x-mixed-replace;boundary=--frame")
-        for number in range(4):
+        for number in range(5):
             handler.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + jpeg(number) + b"\r\n")
-        handler.wfile.write(b"--frame\r\n")
+            handler.wfile.write(b"--frame\r\n\r\n")
+            asked.acquire(timeout=30)
+
+    mjpeg_server.script = script
+    capture = MjpegCapture(mjpeg_server.url(), PATIENT, SystemClock())
+    numbers = []
+    while (shot := capture.read()) is not None:
+        numbers.append(number_of(shot.image))
+        asked.release()
+    capture.close()
+    assert numbers == [0, 1, 2, 3, 4]
+
+
+def test_a_reader_that_comes_late_gets_the_newest_picture_and_the_count_of_those_it_missed(
+    mjpeg_server: MjpegServer,
+) -> None:
+    sent = threading.Event()
+
+    def script(handler: MjpegHandler, _: int) -> None:
+        handler.start()
+        handler.frames(0, 1)
+        handler.frames(1, 158)
+        handler.part(jpeg(159)[:-20])
+        sent.set()
         handler.stall()
 
     mjpeg_server.script = script
     capture = MjpegCapture(mjpeg_server.url(), PATIENT, SystemClock())
-    numbers = [number_of(shot.image) for _ in range(4) if (shot := capture.read())]
+    assert sent.wait(30)
+    shot = capture.read()
     capture.close()
-    assert numbers == [0, 1, 2, 3]
+    assert shot is not None
+    assert number_of(shot.image) == 158 % 20
+    assert shot.missed == 158
 
 
 def test_a_stream_that_stalls_is_reconnected(mjpeg_server: MjpegServer) -> None:
@@ -117,21 +154,28 @@ def test_a_server_that_is_gone_for_good_is_lost(mjpeg_server: MjpegServer) -> No
 
 
 def test_parts_that_are_no_picture_are_skipped_and_counted(mjpeg_server: MjpegServer) -> None:
+    asked = threading.Semaphore(0)
+
     def script(handler: MjpegHandler, _: int) -> None:
         handler.start()
         for number in range(5):
-            handler.part(jpeg(number))
             handler.part(b"x" * 100)
             handler.part(jpeg(19)[:-30])
             handler.part(b"")
-        handler.stall()
+            handler.part(jpeg(number))
+            asked.acquire(timeout=30)
+        handler.part(b"x" * 100)
 
     mjpeg_server.script = script
     capture = MjpegCapture(mjpeg_server.url(), PATIENT, SystemClock())
-    numbers = [number_of(shot.image) for _ in range(5) if (shot := capture.read())]
-    assert numbers == [0, 1, 2, 3, 4]
-    assert capture.skipped >= 12
+    numbers, missed = [], 0
+    while (shot := capture.read()) is not None:
+        numbers.append(number_of(shot.image))
+        missed += shot.missed
+        asked.release()
     capture.close()
+    assert numbers == [0, 1, 2, 3, 4]
+    assert capture.skipped + missed == 16
 
 
 def test_a_picture_above_the_pixel_limit_is_skipped(mjpeg_server: MjpegServer) -> None:
@@ -254,6 +298,49 @@ def test_no_secret_of_the_url_is_shown_or_logged(
     assert "HTTP Request" in logged
     for text in (shown, logged, *capfd.readouterr()):
         assert "s3cretWord" not in text
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "camera")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "camera.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(built.public_bytes(serialization.Encoding.PEM) + secret)
+    return path
+
+
+def test_https_is_read_only_from_a_camera_whose_certificate_is_trusted(
+    mjpeg_server: MjpegServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    mjpeg_server.socket = context.wrap_socket(
+        mjpeg_server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    mjpeg_server.script = lambda handler, _: (handler.start(), handler.endless())
+    url = mjpeg_server.url().replace("http:", "https:")
+    with pytest.raises(SourceOpenError, match="can't be reached"):
+        open_source(url, options=PATIENT)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with open_source(url, options=PATIENT) as source:
+        assert [number_of(frame.image) == frame.seq % 20 for frame in islice(source, 5)] == [True] * 5
 
 
 def test_close_cuts_a_connection_that_a_read_waits_for(mjpeg_server: MjpegServer) -> None:
