@@ -119,7 +119,7 @@ class FileScorer:
         return _Found(view.faces, passive.probability, live, reason, {"nets": nets})
 
     def _look(self, image: Image) -> tuple[View, Image]:
-        if view.faces > 1:  # a check would not judge it; the largest face is scored all the same
+        """Look again with a border where no face was found: tight crops need room around the face."""
         view = self._vision.look(image)
         if view.face is not None:
             return view, image

@@ -39,7 +39,7 @@ def of_loss(loss: Loss, *, idempotent: bool) -> Failure:
     if loss is Loss.UNTRUSTED:
         error = NetworkError(
             "The endpoint's TLS certificate is not trusted.",
-            hint="Check the endpoint's name, the machine's clock, and the setting ca_file for a private authority.",
+            hint="Check the endpoint's name and the clock; set ca_file for a private authority.",
         )
         return Failure(error, again=False)
     if loss is Loss.CUT:
