@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import ModelError, ModelHashError, ModelMissingError, OfflineError
-from pipeline.nets.convert import convert
-from pipeline.nets.fetch import Fetcher
 from pipeline.nets.manifest import ModelSpec
 from pipeline.nets.progress import SILENT, Progress
 from pipeline.nets.store import ModelStore, check_bytes
+
+if TYPE_CHECKING:  # both bring heavy packages, and the network's: imported where something is pulled
+    from pipeline.nets.fetch import Fetcher
 
 State = Literal["ok", "missing", "wrong"]
 DEFAULT_GROUPS = ("core",)
@@ -84,10 +85,17 @@ def pull(
     if source_path is None:  # a group leaves out what only the user can bring
         specs = [spec for spec in specs if spec.source.kind != "path" or spec.name in names]
     wanted = [spec for spec in specs if force or source_path or _verified(store, spec).state != "ok"]
-    with fetcher or Fetcher(progress=progress) as source:
-        for spec in wanted:
-            _install(store, spec, source, offline or store.offline, source_path, progress, force=force)
+    if wanted:
+        with fetcher or _fetcher(progress) as source:
+            for spec in wanted:
+                _install(store, spec, source, offline or store.offline, source_path, progress, force=force)
     return [_verified(store, spec) for spec in specs]
+
+
+def _fetcher(progress: Progress) -> Fetcher:
+    from pipeline.nets.fetch import Fetcher
+
+    return Fetcher(progress=progress)
 
 
 def _install(
@@ -108,6 +116,8 @@ def _install(
         store.write(store.original(spec), original)
     if spec.converted is None:
         return
+    from pipeline.nets.convert import convert
+
     progress.start(spec.name, f"converting {spec.name}", None)
     try:
         result = convert(spec, original)

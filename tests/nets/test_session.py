@@ -89,3 +89,17 @@ def test_session_of_the_store_is_ready_to_use() -> None:
     store = open_store()
     session = make_session(store.path("face_detector"))
     assert [i.name for i in session.get_inputs()] == [store.manifest["face_detector"].inputs[0].name]
+
+
+def test_using_models_imports_neither_the_network_nor_the_converter() -> None:
+    code = """
+import sys
+from pipeline.nets import list_models, make_session, open_store, pull, verify
+store = open_store()
+make_session(store.path("face_detector"))
+list_models(store)
+pull(store, ["face_detector"])
+print(sorted({"httpx", "onnx", "tflite", "tenacity"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
