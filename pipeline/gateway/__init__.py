@@ -4,7 +4,10 @@ from pipeline.gateway.access import KeyGrant
 from pipeline.gateway.app import make_app
 from pipeline.gateway.authority import Authority, Identity
 from pipeline.gateway.core import Gateway, GatewayOptions
-from pipeline.gateway.embedded import (
+from pipeline.gateway.enrolment import EnrolledRow, EnrollReport, enroll
+from pipeline.gateway.faces import Embedder, FaceReading, NetEmbedder
+from pipeline.gateway.inprocess import IN_PROCESS_URL, InProcessTransport
+from pipeline.gateway.opening import (
     Embedded,
     embedded,
     ensure_access_key,
@@ -12,9 +15,6 @@ from pipeline.gateway.embedded import (
     open_authority,
     open_gateway,
 )
-from pipeline.gateway.enroll import EnrolledRow, EnrollReport, enroll
-from pipeline.gateway.faces import Embedder, FaceReading, NetEmbedder
-from pipeline.gateway.inprocess import IN_PROCESS_URL, InProcessTransport
 from pipeline.gateway.scoring import score_of
 from pipeline.gateway.server import is_loopback, running, serve
 from pipeline.gateway.wire import RawAnswer, RawRequest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -113,15 +114,27 @@ def database(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'authority.db'}"
 
 
+@pytest.fixture(scope="session")
+def blank_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a migrated database with its key: copying it is quicker than making it for every test."""
+    folder = tmp_path_factory.mktemp("blank")
+    open_authority(f"sqlite:///{folder / 'authority.db'}").store.close()
+    return folder
+
+
 @pytest.fixture
-def make_caller(database: str) -> Iterator[Any]:
+def make_caller(database: str, blank_database: Path) -> Iterator[Any]:
     """Make a gateway with these options and a caller with a key of its own."""
     opened: list[Gateway] = []
 
-    def make(url: str | None = None, embedder: Any = None, **options: Any) -> Caller:
+    def make(url: str = database, embedder: Any = None, **options: Any) -> Caller:
         counter = itertools.count()
+        path = Path(url.removeprefix("sqlite:///"))
+        if not path.exists():
+            shutil.copy2(blank_database / "authority.db", path)
+            shutil.copy2(blank_database / "authority.key", path.with_suffix(".key"))
         gateway = Gateway(
-            open_authority(url or database),
+            open_authority(url),
             lambda: embedder or FakeEmbedder(),
             options=GatewayOptions(**options),
             clock=lambda: caller.now,

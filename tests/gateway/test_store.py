@@ -207,6 +207,27 @@ def test_a_lost_or_foreign_key_is_told_and_no_new_one_is_made(tmp_path: Path, da
     open_authority(database).store.close()
 
 
+def test_a_key_that_another_first_start_makes_meanwhile_is_used(monkeypatch: Any, database: str) -> None:
+    """The other process writes its key and claims the database between our two looks."""
+    from pipeline.gateway import opening
+
+    first_look = opening.read_master_key
+    others: list[Authority] = []
+
+    def look(path: Path) -> bytes | None:
+        found = first_look(path)
+        if not others:
+            monkeypatch.setattr(opening, "read_master_key", first_look)
+            others.append(open_authority(database))
+        return found
+
+    monkeypatch.setattr(opening, "read_master_key", look)
+    ours = open_authority(database)
+    assert ours.vault.fingerprint == others[0].vault.fingerprint
+    ours.store.close()
+    others[0].store.close()
+
+
 def test_the_environment_s_key_goes_before_the_file(monkeypatch: Any, tmp_path: Path, database: str) -> None:
     monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(b"e" * 32).decode())
     open_authority(database).store.close()

@@ -40,9 +40,11 @@ def open_authority(database_url: str, *, key_file: Path | None = None) -> Author
     try:
         if key_file is None and store.path is not None:
             key_file = store.path.with_suffix(".key")
+        # Asked before the key is read: another first start writes the key file and then claims the database.
+        claimed = is_claimed(store)
         master = read_master_key(key_file)
         if master is None:
-            if is_claimed(store):
+            if claimed:
                 raise StoreError(
                     "the authority's key is missing, and this database can't be read without it",
                     hint=f"Bring the key file back, or set {KEY_VARIABLE}.",

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import EnrollError
 from pipeline.gateway import EnrollReport, enroll
-from pipeline.gateway.enroll import _SENTENCES
+from pipeline.gateway.enrolment import _SENTENCES
 from pipeline.gateway.faces import FaceReading
 from pipeline.gateway.picture import PictureProblem
 from pipeline.protocol.cert_number import CertCheck
