@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -223,3 +224,13 @@ def entry(source: str, data: bytes, *, group: str = "core", extra: str = "") -> 
 @pytest.fixture
 def manifest_entry() -> Callable[..., str]:
     return entry
+
+
+@pytest.fixture(scope="session")
+def mediapipe_python() -> Path:
+    """Python of the environment that has mediapipe 0.10.21; the tests that need it are skipped without."""
+    default = Path(__file__).resolve().parents[2] / ".venv-mediapipe" / "bin" / "python"
+    path = Path(os.environ.get("LIVEGATE_MEDIAPIPE_PYTHON", default))
+    if not path.is_file():
+        pytest.skip("no environment with mediapipe 0.10.21: make .venv-mediapipe/.done")
+    return path

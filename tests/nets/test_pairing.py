@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
 import sys
 import tomllib
@@ -38,13 +37,10 @@ def release(version: str) -> tuple[int, ...]:
 
 
 @pytest.fixture(scope="module")
-def parity() -> dict[str, Any]:
+def parity(mediapipe_python: Path) -> dict[str, Any]:
     """What the parity environment has, as its own interpreter tells it."""
-    default = ROOT / ".venv-mediapipe" / "bin" / "python"
-    path = Path(os.environ.get("LIVEGATE_MEDIAPIPE_PYTHON", default))
-    if not path.is_file():
-        pytest.skip("no environment with mediapipe 0.10.21: make .venv-mediapipe/.done")
-    done = subprocess.run([str(path), "-c", READ_METADATA], capture_output=True, check=True, timeout=120)
+    command = [str(mediapipe_python), "-c", READ_METADATA]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=120)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 

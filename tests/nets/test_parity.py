@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +22,6 @@ from pipeline.vision.detect import BlazeFaceDetector
 from pipeline.vision.mesh import FaceMesh, roi_of_detection
 from pipeline.vision.types import Detection
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("mediapipe_reference.py")
 MIN_IOU = 0.95
 MAX_MESH_RMS = 0.5
@@ -41,15 +39,6 @@ TOLERANCE = {
 what was measured (2e-4, 1.3e-4, 4.2e-4, 2.9e-6, 3.9e-5): float32 sums in another order."""
 
 Reference = Callable[..., dict[str, NDArray[Any]]]
-
-
-@pytest.fixture(scope="module")
-def mediapipe_python() -> Path:
-    default = ROOT / ".venv-mediapipe" / "bin" / "python"
-    path = Path(os.environ.get("LIVEGATE_MEDIAPIPE_PYTHON", default))
-    if not path.is_file():
-        pytest.skip("no environment with mediapipe 0.10.21: make .venv-mediapipe/.done")
-    return path
 
 
 @pytest.fixture(scope="module")
