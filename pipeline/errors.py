@@ -14,6 +14,7 @@ LivegateError                      code              client code   what to do
 ├── SourceError                    source            1001
 │   ├── SourceOpenError            source_open       1001          livegate doctor lists cameras
 │   ├── SourceLostError            source_lost       1003          plug the camera in again
+│   │   └── SourceFrozenError      source_frozen     1003          restart the camera
 │   └── FrameError                 bad_frame         1001          the reason names the limit
 ├── PassError                      pass_invalid      1001          only the decision mints a pass
 ├── MatchError                     match             1001
@@ -155,6 +156,13 @@ class SourceLostError(SourceError):
     code = "source_lost"
     client_code = ClientCode.INTERRUPTED
     default_hint = "Check the camera's cable and that no other program holds it."
+
+
+class SourceFrozenError(SourceLostError):
+    """A live source gives the same frame again and again."""
+
+    code = "source_frozen"
+    default_hint = "Restart the camera, and open its privacy shutter if it has one."
 
 
 class FrameError(SourceError):

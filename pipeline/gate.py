@@ -12,7 +12,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from pipeline.camera import Source, is_trusted
-from pipeline.errors import ClientCode, ConsentError, LivegateError, MatchError, SourceLostError, UsageError
+from pipeline.errors import (
+    ClientCode,
+    ConsentError,
+    LivegateError,
+    MatchError,
+    SourceFrozenError,
+    SourceLostError,
+    UsageError,
+)
 from pipeline.liveness import Judge, JudgeSettings, LivePass, Verdict
 from pipeline.nets import open_store
 from pipeline.reasons import Reason
@@ -163,8 +171,7 @@ class Gate:
             yield from self._steps(source, person, consent)
         except LivegateError as error:
             log.warning("check ended by %s", error.code)
-            reason = Reason.SOURCE_LOST if isinstance(error, SourceLostError) else Reason.SYSTEM_ERROR
-            yield self._failed(reason, error.client_code, error)
+            yield self._failed(_reason_of(error), error.client_code, error)
         except Exception as error:  # a fault of ours must deny, not crash the kiosk
             # The message could hold data of a person: only the kind and the place are told.
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -264,3 +271,9 @@ class Gate:
             error=error.code if error else None,
             hint=error.hint if error else None,
         )
+
+
+def _reason_of(error: LivegateError) -> Reason:
+    if isinstance(error, SourceFrozenError):
+        return Reason.FROZEN_SOURCE
+    return Reason.SOURCE_LOST if isinstance(error, SourceLostError) else Reason.SYSTEM_ERROR

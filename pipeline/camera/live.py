@@ -17,7 +17,7 @@ from pipeline.camera.clock import Clock, SystemClock
 from pipeline.camera.frame import Frame, normalise_image
 from pipeline.camera.source import SourceBase, SourceInfo, SourceOptions
 from pipeline.camera.watchdog import LiveStats, Loss, RepeatMeter, backoff
-from pipeline.errors import SourceError, SourceLostError, SourceOpenError
+from pipeline.errors import SourceError, SourceFrozenError, SourceLostError, SourceOpenError
 
 _log = logging.getLogger(__name__)
 
@@ -176,7 +176,8 @@ class LiveSource(SourceBase):
         limit = self._options.reconnect_deadline_s
         if self._lost_since is None or now - self._lost_since < limit:
             return False
-        self._error = SourceLostError(f"{self._info.name} was lost for {limit:g} s: {self._problem}")
+        kind = SourceFrozenError if self._stats.get("last_loss") is Loss.FROZEN else SourceLostError
+        self._error = kind(f"{self._info.name} was lost for {limit:g} s: {self._problem}")
         self._changed.notify_all()
         return True
 

@@ -46,6 +46,13 @@ class SourceInfo:
     identity: DeviceIdentity | None = None
     timing: Timing = "capture"
 
+    @property
+    def id(self) -> str:
+        """What an allow-list names: a device's identity, ``unknown:camera 0`` without one, or the name."""
+        if self.identity is not None:
+            return self.identity.id
+        return f"unknown:{self.name}" if self.kind == "device" else self.name
+
     def __post_init__(self) -> None:
         if self.trusted and not (
             self.kind == "device" and self.identity is not None and self.identity.physical
@@ -228,7 +235,7 @@ def is_trusted(info: SourceInfo, allow_list: Collection[str] = ()) -> bool:
 
     Args:
         info: of the source.
-        allow_list: what an operator trusts besides: `DeviceIdentity.id` of a device, or the URL of a stream
+        allow_list: what an operator trusts besides: `SourceInfo.id` of a device, or the URL of a stream
             (credentials in it are ignored). Files, folders and synthetic frames can't be listed.
 
     Returns:
@@ -236,8 +243,8 @@ def is_trusted(info: SourceInfo, allow_list: Collection[str] = ()) -> bool:
     """
     if info.trusted:
         return True
-    if info.kind == "device" and info.identity is not None:
-        return info.identity.id in allow_list
+    if info.kind == "device":
+        return info.id in allow_list
     if info.kind == "network":
         return info.name != "***" and info.name in {redact_url(entry) for entry in allow_list}
     return False

@@ -20,7 +20,7 @@ from pipeline.camera import (
     SourceOptions,
 )
 from pipeline.camera.capture import capture_time
-from pipeline.errors import ClientCode, FrameError, SourceLostError, SourceOpenError
+from pipeline.errors import ClientCode, FrameError, SourceFrozenError, SourceLostError, SourceOpenError
 
 from .support import ScriptedCapture, number_of, picture, wait_until
 
@@ -204,7 +204,7 @@ def test_a_device_that_is_still_frozen_after_reconnecting_is_lost_for_good(ticki
     options = SourceOptions(identical_frames_as_loss=4, read_deadline_s=1e6, open_deadline_s=1e6)
     with LiveSource(Factory(*[frozen] * 10_000), INFO, options, ticking) as source:
         next(source)
-        with pytest.raises(SourceLostError, match="frozen"):
+        with pytest.raises(SourceFrozenError, match="frozen"):
             list(source)
 
 

@@ -63,6 +63,14 @@ def test_a_physical_device_needs_no_list_and_others_must_be_on_it() -> None:
     assert not is_trusted(replace(VIRTUAL, identity=None), ["/dev/video0", ""])
 
 
+def test_a_camera_without_identity_is_trusted_only_by_its_spelled_out_name() -> None:
+    unknown = SourceInfo("device", "camera 0", live=True, trusted=False, reason="not on Linux")
+    assert unknown.id == "unknown:camera 0"
+    assert not is_trusted(unknown)
+    assert not is_trusted(unknown, ["camera 0", "unknown:camera 1"])
+    assert is_trusted(unknown, ["unknown:camera 0"])
+
+
 def test_a_stream_is_trusted_by_its_address_whatever_the_credentials() -> None:
     assert not is_trusted(STREAM)
     assert is_trusted(STREAM, ["rtsp://cam/live"])

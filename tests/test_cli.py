@@ -1,0 +1,274 @@
+"""The command line as scripts rely on it: JSON lines on stdout alone, and the exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from pipeline.camera.frame import Image
+from pipeline.cli import main
+from pipeline.demo.scene import FPS, SIZE, render_person, render_replay
+
+NAME, NUMBER = "样例", "11010519491231002X"
+
+
+def livegate(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("LIVEGATE_")}
+    for kept in ("LIVEGATE_MODELS_DIR", "LIVEGATE_OFFLINE"):
+        if kept in os.environ:
+            clean[kept] = os.environ[kept]
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**clean, **environment},
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs the command in this process: cheaper, for what needs no process of its own."""
+
+    def run(*arguments: str | Path, **environment: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["livegate", *map(str, arguments)])
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return Done(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+def lines(done: Done | subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def clips(astronaut: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    made = {}
+    for name, frames in (("person", render_person(astronaut, 45)), ("replay", render_replay(astronaut, 45))):
+        made[name] = folder / f"{name}.avi"
+        writer = cv2.VideoWriter(str(made[name]), cv2.VideoWriter.fourcc(*"MJPG"), FPS, SIZE)
+        for frame in frames:
+            writer.write(frame)
+        writer.release()
+    return made
+
+
+@pytest.fixture
+def enrolled(astronaut: Image, tmp_path: Path) -> dict[str, str]:
+    people = tmp_path / "people"
+    people.mkdir()
+    (people / f"{NAME}_{NUMBER}.png").write_bytes(cv2.imencode(".png", astronaut)[1].tobytes())
+    environment = {"LIVEGATE_DATABASE": f"sqlite:///{tmp_path / 'a.db'}"}
+    done = livegate("enroll", people, "--json", **environment)
+    assert done.returncode == 0, done.stderr
+    assert lines(done)[0]["enrolled"] == 1
+    return environment
+
+
+def test_liveness_result_has_the_contract_s_form(clips: dict[str, Path]) -> None:
+    done = livegate("run", clips["person"], "--mode", "liveness", "--json")
+    *before, result = lines(done)
+    assert done.returncode == 0, done.stderr
+    assert all(event["event"] == "guidance" for event in before)
+    assert {
+        "event",
+        "code",
+        "passed",
+        "mode",
+        "reason",
+        "liveness",
+        "match",
+        "frame_sha256",
+        "uploaded_sha256",
+    } <= set(result)
+    assert (result["event"], result["code"], result["passed"], result["mode"]) == (
+        "result",
+        1000,
+        True,
+        "liveness",
+    )
+    assert (result["reason"], result["match"], result["uploaded_sha256"]) == (None, None, None)
+    assert set(result["liveness"]) == {"passed", "score", "frames", "elapsed_ms", "cues"}
+    assert 0 <= result["liveness"]["score"] <= 1
+    assert len(result["frame_sha256"]) == 64
+
+
+def test_verification_in_process_passes_the_enrolled_stand_in(
+    clips: dict[str, Path], enrolled: dict[str, str]
+) -> None:
+    who = ("--name", NAME, "--cert-number", NUMBER, "--consent", "form-17", "--allow-test-source")
+    done = livegate("run", clips["person"], "--mode", "verify", *who, "--json", **enrolled)
+    result = lines(done)[-1]
+    assert done.returncode == 0, done.stderr
+    assert (result["code"], result["match"]["code"]) == (1000, 200)
+    assert result["match"]["score"] >= 95
+    assert result["match"]["request_id"]
+    assert result["frame_sha256"] == result["uploaded_sha256"]
+    assert result["test_source"] is True
+    assert NUMBER not in done.stdout + done.stderr
+
+
+def test_replay_ends_with_status_3(clips: dict[str, Path], enrolled: dict[str, str]) -> None:
+    who = ("--name", NAME, "--cert-number", NUMBER, "--consent", "form-17", "--allow-test-source")
+    done = livegate("run", clips["replay"], "--mode", "verify", *who, "--json", **enrolled)
+    result = lines(done)[-1]
+    assert (done.returncode, result["code"], result["passed"]) == (3, 2006, False)
+    assert result["uploaded_sha256"] is None
+    assert result["message"]["zh"]
+    assert result["message"]["en"]
+
+
+def test_clip_without_the_test_switch_is_an_injected_source(
+    here: Callable[..., Done], clips: dict[str, Path], enrolled: dict[str, str]
+) -> None:
+    who = ("--name", NAME, "--cert-number", NUMBER, "--consent", "form-17")
+    done = here("run", clips["person"], "--mode", "verify", *who, "--json", **enrolled)
+    assert (done.returncode, lines(done)[-1]["reason"]) == (3, "injected_source")
+
+
+def test_unknown_person_is_rejected(
+    here: Callable[..., Done], clips: dict[str, Path], enrolled: dict[str, str]
+) -> None:
+    who = ("--name", "别人", "--cert-number", NUMBER, "--consent", "form-17", "--allow-test-source")
+    done = here("run", clips["person"], "--mode", "verify", *who, "--json", **enrolled)
+    result = lines(done)[-1]
+    assert (done.returncode, result["code"], result["reason"]) == (3, 2006, "identity_refused")
+
+
+def test_dead_endpoint_is_a_network_error(here: Callable[..., Done], clips: dict[str, Path]) -> None:
+    who = ("--name", NAME, "--cert-number", NUMBER, "--consent", "form-17", "--allow-test-source")
+    key = {"LIVEGATE_ACCESS_KEY_ID": "id", "LIVEGATE_ACCESS_KEY_SECRET": "secret"}
+    done = here(
+        "run", clips["person"], "--mode", "verify", "--endpoint", "http://127.0.0.1:9", *who, "--json", **key
+    )
+    result = lines(done)[-1]
+    assert (done.returncode, result["code"], result["reason"]) == (5, 2002, "network")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("run",),
+        ("run", "CLIP", "--mode", "cloud"),
+        ("run", "CLIP", "--mode", "verify", "--consent", "x"),
+        ("run", "CLIP", "--mode", "verify", "--name", NAME, "--cert-number", NUMBER),
+        ("run", "CLIP", "--mode", "verify", "--name", NAME),
+        ("run", "CLIP", "--name", NAME, "--cert-number", NUMBER),
+        ("run", "CLIP", "--no-such-flag"),
+        ("score",),
+        ("kiosk", "--port", "8000"),
+        ("evidence", "list"),
+    ],
+)
+def test_bad_usage_ends_with_status_2_and_an_empty_stdout(
+    here: Callable[..., Done], clips: dict[str, Path], arguments: tuple[str, ...]
+) -> None:
+    done = here(*(str(clips["person"]) if a == "CLIP" else a for a in arguments))
+    assert done.returncode == 2
+    assert done.stderr
+    if arguments:
+        assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert NUMBER not in done.stderr
+
+
+def test_missing_source_and_missing_models_are_results_with_status_6(
+    here: Callable[..., Done], clips: dict[str, Path], tmp_path: Path
+) -> None:
+    done = here("run", tmp_path / "absent.mp4", "--json")
+    assert (done.returncode, lines(done)[-1]["error"]) == (6, "source_open")
+    done = here("run", clips["person"], "--json", LIVEGATE_MODELS_DIR=str(tmp_path / "none"))
+    result = lines(done)[-1]
+    assert (done.returncode, result["code"], result["error"]) == (6, 1001, "model_missing")
+    assert "livegate models pull" in result["hint"]
+
+
+def test_score_goes_on_past_what_can_not_be_read(
+    here: Callable[..., Done], clips: dict[str, Path], astronaut: Image, tmp_path: Path
+) -> None:
+    picture, broken, empty = tmp_path / "face.png", tmp_path / "broken.jpg", tmp_path / "wall.png"
+    cv2.imwrite(str(picture), astronaut)
+    broken.write_bytes(b"\xff\xd8\xff not a picture")
+    cv2.imwrite(str(empty), astronaut[400:, :200])
+    done = here("score", picture, broken, empty, clips["replay"], tmp_path / "absent.png", "--json")
+    first, second, third, clip, absent = lines(done)
+    assert done.returncode == 0, done.stderr
+    assert list(first)[:6] == ["path", "faces", "score", "live", "reason", "ms"]
+    assert (first["path"], first["faces"], first["live"], first["reason"]) == (str(picture), 1, True, None)
+    assert 0 <= first["score"] <= 1
+    assert (second["score"], second["live"], second["reason"]) == (None, None, "unreadable")
+    assert (third["faces"], third["score"], third["reason"]) == (0, None, "no_face")
+    assert clip["live"] is False
+    assert clip["score"] < 0.5 < first["score"]
+    assert absent["reason"] == "unreadable"
+
+
+def test_score_reads_a_manifest(here: Callable[..., Done], astronaut: Image, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "face.png"), astronaut)
+    table = tmp_path / "pad.tsv"
+    table.write_text("path\tlabel\nface.png\tlive\nabsent.png\tspoof\n")
+    first, second = lines(here("score", "--manifest", table, "--json"))
+    assert first["live"] is True
+    assert second["reason"] == "unreadable"
+    assert here("score", "--manifest", tmp_path / "face.png").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        "score",
+        "enroll",
+        "serve",
+        "match",
+        "init",
+        "query",
+        "models",
+        "models pull",
+        "doctor",
+        "kiosk",
+        "eval",
+    ],
+)
+def test_help_explains_itself(here: Callable[..., Done], command: str) -> None:
+    done = here(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_doctor_and_models_tell_what_is_there(here: Callable[..., Done]) -> None:
+    found = lines(here("doctor", "--json"))
+    assert {"model face_detector", "model face_mesh", "keys", "endpoint"} <= {item["what"] for item in found}
+    models = lines(here("models", "list", "--json"))
+    assert {item["name"] for item in models} >= {"face_detector", "face_mesh", "fr_liveness", "fr_feature"}
+    assert all(len(item["sha256"]) == 64 for item in models)
+
+
+def test_doctor_fails_where_models_are_missing(here: Callable[..., Done], tmp_path: Path) -> None:
+    done = here("doctor", "--json", LIVEGATE_MODELS_DIR=str(tmp_path))
+    assert done.returncode == 6
+    assert any(item["state"] == "fail" and "livegate models pull" in item["hint"] for item in lines(done))
