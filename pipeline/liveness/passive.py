@@ -1,0 +1,201 @@
+"""Single-frame nets: pictures of a face and its surroundings to the log-odds of live, fused over the nets.
+
+`NETS` is the one place that knows them. A net that is added there, in the model manifest and in
+`calibrations/` can be named in the settings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+
+from pipeline.camera.frame import Image
+from pipeline.errors import ModelError, SettingsError
+from pipeline.liveness.calibration import Calibration, load_calibration
+from pipeline.liveness.evidence import sigmoid
+from pipeline.nets import make_session
+from pipeline.vision import CropSpec, View, crop_batch
+from pipeline.vision.crop import FACENOX, FR_LIVENESS, MINIFASNET_V1SE, MINIFASNET_V2
+from pipeline.vision.types import F32
+
+
+@dataclass(frozen=True, slots=True)
+class NetSpec:
+    """What one net wants and says.
+
+    Attributes:
+        crop: region, size, colour order and range of its input.
+        live: index of live among its logits.
+        classes: number of its logits.
+    """
+
+    crop: CropSpec
+    live: int
+    classes: int
+
+
+NETS: Final[Mapping[str, NetSpec]] = {
+    "fr_liveness": NetSpec(FR_LIVENESS, live=0, classes=3),
+    "minifasnet_v2": NetSpec(MINIFASNET_V2, live=1, classes=3),
+    "minifasnet_v1se": NetSpec(MINIFASNET_V1SE, live=1, classes=3),
+    "facenox": NetSpec(FACENOX, live=0, classes=2),
+}
+"""Nets by their name in the model manifest. Crops and class order were measured, see docs/pad-results."""
+
+
+class ModelPaths(Protocol):
+    """Gives the file of a model by its name; `pipeline.nets.ModelStore` is one."""
+
+    def path(self, name: str) -> Path:
+        """The verified file; raises `ModelError` where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PassiveScore:
+    """What the nets say of one picture.
+
+    Attributes:
+        log_odds: mean over the nets of log(p_live / (1 - p_live)); NaN where any of them gave no number.
+        llr: calibrated log-likelihood ratio within the calibration's bound; NaN where it is missing.
+        probability: posterior of live at equal priors before clipping, in [0, 1], higher is more live; NaN
+            where it is missing.
+        nets: probability of live by each net alone, in [0, 1].
+    """
+
+    log_odds: float
+    llr: float
+    probability: float
+    nets: Mapping[str, float]
+
+
+MISSING: Final = PassiveScore(math.nan, math.nan, math.nan, {})
+
+
+def live_log_odds(logits: F32, live: int) -> float:
+    """Log-odds of one class under softmax: its logit less the log-sum-exp of the others.
+
+    Args:
+        logits: float (k,) with k >= 2.
+        live: index of live.
+
+    Returns:
+        Natural log; NaN unless all logits are finite.
+    """
+    values = np.asarray(logits, np.float64)
+    if not np.isfinite(values).all():
+        return math.nan
+    others = np.delete(values, live)
+    top = float(others.max())
+    return float(values[live]) - top - math.log(float(np.exp(others - top).sum()))
+
+
+class PassiveNet:
+    """One net. Not safe to share between threads.
+
+    Args:
+        name: a key of `NETS`.
+        path: its ONNX file, input float32 (n, 3, size, size).
+        threads: onnxruntime threads.
+
+    Raises:
+        SettingsError: there is no such net.
+        ModelError: the file can't be loaded or is another net.
+    """
+
+    def __init__(self, name: str, path: Path, *, threads: int = 1) -> None:
+        if name not in NETS:
+            raise SettingsError(f"no liveness net is called {name!r}; there are {', '.join(NETS)}")
+        self.name = name
+        self.spec = NETS[name]
+        self._session = make_session(path, threads=threads)
+        entry = self._session.get_inputs()[0]
+        size = self.spec.crop.size
+        if list(entry.shape[1:]) != [3, size, size]:
+            raise ModelError(
+                f"{path.name} is not {name}: its input is {entry.shape}, not N x 3 x {size} x {size}"
+            )
+        self._input: str = entry.name
+        self._planes = np.empty((1, 3, size, size), np.float32)
+
+    def log_odds(self, image: Image, box: F32) -> float:
+        """Log-odds of live for one face; NaN where the net gives no number.
+
+        Args:
+            image: uint8 (height, width, 3), BGR.
+            box: float32 (4,), x1 y1 x2 y2 in pixels.
+
+        Raises:
+            FrameError: the box has no area or lies outside the picture.
+            ModelError: the net's output is not what its entry says.
+        """
+        planes = crop_batch(image, [box], self.spec.crop, self._planes)
+        logits = self._session.run(None, {self._input: planes})[0].reshape(-1)
+        if logits.size != self.spec.classes:
+            raise ModelError(f"{self.name} gave {logits.size} outputs, not {self.spec.classes}")
+        return live_log_odds(logits, self.spec.live)
+
+
+class PassiveScorer:
+    """Nets fused by the mean of their log-odds, and their calibration.
+
+    Args:
+        nets: the nets, at least one, each once.
+        calibration: of exactly these nets.
+
+    Raises:
+        SettingsError: no net, a net twice, or a calibration of other nets.
+    """
+
+    def __init__(self, nets: Sequence[PassiveNet], calibration: Calibration) -> None:
+        names = [net.name for net in nets]
+        if not names or len(set(names)) != len(names):
+            raise SettingsError("nets must name at least one liveness net, each once")
+        if tuple(sorted(names)) != calibration.nets:
+            raise SettingsError(
+                f"the calibration is for {', '.join(calibration.nets)}, not {', '.join(names)}"
+            )
+        self.calibration = calibration
+        self._nets = tuple(nets)
+
+    @classmethod
+    def load(cls, store: ModelPaths, names: Sequence[str], *, threads: int = 1) -> PassiveScorer:
+        """Load nets by name, and the calibration that came with livegate.
+
+        Raises:
+            SettingsError: a name is unknown or given twice, or there is no calibration for the set.
+            ModelError: a file is missing or wrong.
+        """
+        unknown = [name for name in names if name not in NETS]
+        if unknown:
+            raise SettingsError(f"no liveness net is called {unknown[0]!r}; there are {', '.join(NETS)}")
+        calibration = load_calibration(names)
+        return cls([PassiveNet(name, store.path(name), threads=threads) for name in names], calibration)
+
+    def score(self, image: Image, box: F32) -> PassiveScore:
+        """Score one face.
+
+        Args:
+            image: uint8 (height, width, 3), BGR.
+            box: float32 (4,), x1 y1 x2 y2 in pixels, in the detector's convention.
+
+        Raises:
+            FrameError: the box has no area or lies outside the picture.
+        """
+        odds = {net.name: net.log_odds(image, box) for net in self._nets}
+        fused = math.fsum(odds.values()) / len(odds) if all(map(math.isfinite, odds.values())) else math.nan
+        return PassiveScore(
+            log_odds=fused,
+            llr=self.calibration.llr(fused),
+            probability=sigmoid(self.calibration.raw(fused)),
+            nets={name: sigmoid(value) for name, value in odds.items()},
+        )
+
+    def score_image(self, view: View, image: Image) -> PassiveScore:
+        """Score the face of a view, a still picture's for instance; `MISSING` where there is none."""
+        return MISSING if view.face is None else self.score(image, view.face.box)
