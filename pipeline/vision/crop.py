@@ -61,8 +61,8 @@ def shifted_region(height: int, width: int, box: F32, scale: float) -> tuple[int
     """Region of a `CropKind.SHIFTED` crop.
 
     The arithmetic of the published pre-processing (minivision-ai/Silent-Face-Anti-Spoofing,
-    ``src/generate_patches.py``), with its truncation towards zero and its inclusive end: the scale is limited so
-    that the region is one pixel smaller than the picture at most, then the region is shifted inside.
+    ``src/generate_patches.py``), with its truncation towards zero and its inclusive end: the scale is limited
+    so that the region is one pixel smaller than the picture at most, then the region is shifted inside.
 
     Args:
         height: of the picture in pixels.
@@ -97,7 +97,7 @@ def _shift(centre: float, length: float, limit: int) -> tuple[int, int]:
 
 
 def square_box(height: int, width: int, box: F32) -> F32:
-    """Square with the box's height as side about its centre, clipped to the picture's pixels: float32 (4,)."""
+    """Square with the box's height as side about its centre, clipped to the picture: float32 (4,)."""
     x1, y1, x2, y2 = (float(v) for v in box)
     half, x, y = (y2 - y1) / 2, (x1 + x2) / 2, (y1 + y2) / 2
     return np.array(

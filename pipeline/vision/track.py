@@ -34,7 +34,7 @@ class TrackLimits:
     min_inside: float = 0.8
     min_side: float = 24.0
     min_overlap: float = 0.3
-    min_agreement: float = 0.5
+    min_agreement: float = 0.4
     max_gap: float = 1.0
     takeover: float = 1.5
 
@@ -75,8 +75,8 @@ class Step:
 class FaceTracker:
     """One face, the largest, from frame to frame.
 
-    The mesh net is run on the region of the frame before, as MediaPipe does. The detector runs when there is no
-    track and every ``detect_every`` frames, to count faces and to check the track against a second opinion.
+    The mesh net is run on the region of the frame before, as MediaPipe does. The detector runs when there is
+    no track and every ``detect_every`` frames, to count faces and to check the track by a second opinion.
 
     Args:
         detector: finds faces.
