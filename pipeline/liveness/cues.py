@@ -77,9 +77,10 @@ class FrozenCue:
     """Denies a picture that stands still to the last bit.
 
     Two exposures of one sensor are never equal byte for byte: of 1,762 pairs of consecutive frames of 8
-    compressed clips none is (exact 95 % interval: up to 0.21 %; ``python -m benchmarks.pad_clips continuity``).
-    A live source is frozen where half of its last `WINDOW` pairs are equal. In a file, equal pairs also come
-    from a changed frame rate, two of three when 10 fps are written as 30: there nine of ten are wanted.
+    compressed clips none is (exact 95 % interval: up to 0.21 %; ``python -m benchmarks.pad_clips
+    continuity``). A live source is frozen where half of its last `WINDOW` pairs are equal. In a file, equal
+    pairs also come from a changed frame rate, two of three when 10 fps are written as 30: there nine of ten
+    are wanted.
     """
 
     name = "frozen"

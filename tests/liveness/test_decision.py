@@ -20,6 +20,7 @@ from pipeline.liveness.decision import (
 )
 from pipeline.liveness.evidence import REJECTING, Verdict
 from pipeline.reasons import Reason
+
 from .support import evidence, sealed
 
 LIMITS = DecisionLimits(rho=0.5, tau_s=0.2)
