@@ -40,6 +40,8 @@ def match_page(data: dict[str, Any], compared: Compared, score: Callable[[float]
             "false_matches": _gallery(data, compared, pictures, same=False),
             "false_non_matches": _gallery(data, compared, pictures, same=True),
             "failed": _failed(compared),
+            "fmr_scale": _scale(data, "fmr"),
+            "fnmr_scale": _scale(data, "fnmr"),
         },
     )
 
@@ -85,6 +87,11 @@ def _gallery(
     return entries
 
 
+def _scale(data: dict[str, Any], name: str) -> float:
+    ends = [float(end) for row in data["at_score"].values() for end in row[name]["ci95"] or []]
+    return max(0.001, *ends)
+
+
 def _failed(compared: Compared) -> list[dict[str, Any]]:
     names = {path: name for p in compared.pairs for path, name in ((p.path_a, p.a), (p.path_b, p.b))}
     rows = []
@@ -101,11 +108,8 @@ def _det(data: dict[str, Any], compared: Compared) -> Markup | None:
         return None
     made = ~np.isnan(compared.cosines)
     lines = [Line("all comparisons", error_curve(compared.cosines[made], compared.same[made]), bold=True)]
-    points = [
-        Point(f"score {mark}", _rate(row["fmr"]), _rate(row["fnmr"]))
-        for mark, row in data["at_score"].items()
-    ]
-    return Markup(det_svg(lines, points, "FMR, %", "FNMR, %"))  # noqa: S704
+    points = [Point(mark, _rate(row["fmr"]), _rate(row["fnmr"])) for mark, row in data["at_score"].items()]
+    return Markup(det_svg(lines, points, "the product's scores", "FMR, %", "FNMR, %"))  # noqa: S704
 
 
 def _rate(row: dict[str, Any]) -> Rate:

@@ -16,7 +16,7 @@ from pipeline.evaluation.comparison import (
     resample_pairs,
 )
 from pipeline.evaluation.intervals import FEW_CLUSTERS, ROUNDS, SEED, Interval, Rate, follows_rule_of_30
-from pipeline.evaluation.numbers import det_json, ends, rate_json, rounded
+from pipeline.evaluation.numbers import det_json, ends, percent, rate_json, rounded
 
 SCHEMA: Final = 1
 MARKS: Final = (60.0, 80.0, 90.0, 95.0)
@@ -81,16 +81,16 @@ def notes(measures: MatchMeasures, resampled: ResampledPairs | None, compared: C
     said = []
     if measures.different:
         said.append(
-            f"{measures.different} comparisons of different people can't show an FMR below "
-            f"{measures.provable_fmr:.2g}, not even without a single false match (rule of 3)."
+            f"{measures.different:,} comparisons of different people can't show an FMR below "
+            f"{percent(measures.provable_fmr)}, not even without a single false match (rule of 3)."
         )
         beyond = [row for row in measures.fixed if not row.shown]
         if beyond:
             said.append(
                 "So nothing here proves an FMR of "
-                + " or ".join(f"{row.target:g}" for row in beyond)
+                + " or ".join(percent(row.target) for row in beyond)
                 + ": "
-                + ", ".join(f"{row.target:g} asks for {row.needed}" for row in beyond)
+                + ", ".join(f"{percent(row.target)} asks for {row.needed:,}" for row in beyond)
                 + " independent pairs. The FNMR beside such a target is that of the threshold at which this "
                 "data has no false match left."
             )

@@ -20,6 +20,11 @@ def rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(float(value), DIGITS)
 
 
+def percent(value: float) -> str:
+    """A share for a sentence."""
+    return f"{value * 100:.3g} %"
+
+
 def ends(interval: Interval | None) -> list[float | None] | None:
     """An interval as ``[low, high]``."""
     return None if interval is None else [rounded(interval.low), rounded(interval.high)]

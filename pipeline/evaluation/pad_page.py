@@ -84,8 +84,8 @@ def _det(data: dict[str, Any], outcomes: Sequence[Outcome]) -> Markup | None:
             lines.append(Line(name, error_curve(scores[rows], columns.live[rows])))
     pooled = Rate(int((columns.accepted & ~columns.live).sum()), data["n_spoof"])
     refused = Rate(int((~columns.accepted & columns.live).sum()), data["n_live"])
-    point = Point("the product's verdicts", pooled, refused)
-    return Markup(det_svg(lines, [point], "APCER, %", "BPCER, %"))  # noqa: S704
+    point = Point("", pooled, refused)
+    return Markup(det_svg(lines, [point], "the product's verdicts", "APCER, %", "BPCER, %"))  # noqa: S704
 
 
 def _histogram(data: dict[str, Any], outcomes: Sequence[Outcome]) -> Markup:

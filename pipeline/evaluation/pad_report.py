@@ -19,7 +19,7 @@ from pipeline.evaluation.metrics import (
     pad_measures,
     resample,
 )
-from pipeline.evaluation.numbers import det_json, ends, rate_json, rounded
+from pipeline.evaluation.numbers import det_json, ends, percent, rate_json, rounded
 from pipeline.evaluation.outcomes import Outcome, Table, table
 
 SCHEMA: Final = 1
@@ -87,16 +87,16 @@ def notes(measures: PadMeasures, resampled: Resampled | None, columns: Table) ->
         bound = zero_error_bound(species.apcer.n)
         if species.apcer.n < FEW:
             said.append(
-                f"{species.species}: {species.apcer.n} presentations. Even with no error so few can't show "
-                f"an APCER below {bound:.1%} (rule of 3)."
+                f"{species.species}: only {species.apcer.n} presented. Even with no error so few can't show "
+                f"an APCER below {percent(bound)} (rule of 3)."
             )
     silent: list[tuple[str, Rate]] = [("live presentations", measures.bpnrr)]
     silent += [(f"attacks of {s.species}", s.no_response) for s in measures.species]
     for what, rate in silent:
         if rate.value is not None and rate.value > MANY_SILENT:
             said.append(
-                f"{rate.errors} of {rate.n} {what} ({rate.value:.1%}) got no response. They count as not "
-                "accepted; the rate over responses alone stands beside."
+                f"{rate.errors} of {rate.n} {what} ({percent(rate.value)}) got no response. They "
+                "count as not accepted; the rate over responses alone stands beside."
             )
     if not columns.named:
         said.append(

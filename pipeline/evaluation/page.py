@@ -28,7 +28,9 @@ def pct(value: float | None, digits: int = 2) -> str:
     """A share as a percentage; small ones keep two figures that matter."""
     if value is None:
         return DASH
-    if 0 < value < 0.0005:
+    if value == 0:
+        return "0 %"
+    if value < 0.0005:
         return f"{value * 100:.2g} %"
     return f"{value * 100:.{digits}f} %"
 

@@ -55,7 +55,7 @@ class Point:
     """One operating point of a DET plot, with exact intervals as its arms.
 
     Attributes:
-        label: for the legend.
+        label: written beside it; "" writes nothing.
         x, y: rates on the two axes.
     """
 
@@ -64,7 +64,7 @@ class Point:
     y: Rate
 
 
-def det_svg(lines: Sequence[Line], points: Sequence[Point], x_label: str, y_label: str) -> str:
+def det_svg(lines: Sequence[Line], points: Sequence[Point], legend: str, x_label: str, y_label: str) -> str:
     """DET plot: both error rates on normal-deviate axes, where normal scores make straight lines.
 
     ISO/IEC 19795-1 and 30107-3 recommend it over ROC. A rate of 0 is drawn on the axis' lower edge.
@@ -72,6 +72,7 @@ def det_svg(lines: Sequence[Line], points: Sequence[Point], x_label: str, y_labe
     Args:
         lines: curves; at most one for each of `SERIES` beside the bold one.
         points: operating points.
+        legend: what these are.
         x_label: what the false-accept rate is called.
         y_label: what the false-reject rate is called.
     """
@@ -93,7 +94,7 @@ def det_svg(lines: Sequence[Line], points: Sequence[Point], x_label: str, y_labe
     if ends[0] < ends[1]:
         diagonal = deviate(ends, 1e-6)
         axes.plot(diagonal, diagonal, color=FAINT, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)
-    for point in points:
+    for number, point in enumerate(points):
         if point.x.value is None or point.y.value is None:
             continue
         x = _axis(np.array([point.x.value]), x_low, x_high)
@@ -109,9 +110,18 @@ def det_svg(lines: Sequence[Line], points: Sequence[Point], x_label: str, y_labe
             elinewidth=1.0,
             capsize=2.5,
             markersize=5,
-            label=point.label,
+            label=legend if number == 0 else None,
             zorder=5,
             clip_on=False,
+        )
+        axes.annotate(
+            point.label,
+            (x[0], y[0]),
+            xytext=(5, 5),
+            textcoords="offset points",
+            color=SPOOF,
+            fontsize=8.5,
+            zorder=6,
         )
     _deviate_ticks(axes.xaxis, axes.set_xlim, x_low, x_high)
     _deviate_ticks(axes.yaxis, axes.set_ylim, y_low, y_high)
@@ -162,7 +172,7 @@ def histogram_svg(
                 fontsize=8,
             )
     axes.set_yscale("log")
-    axes.set_ylim(least * 0.6, 1.4)
+    axes.set_ylim(least * 0.6, 6)
     axes.set_xlim(*bounds)
     decades = 10.0 ** np.arange(np.floor(np.log10(least * 0.6)), 1)
     shown = decades[decades >= least * 0.6]
