@@ -89,7 +89,7 @@ def _gallery(
 
 def _scale(data: dict[str, Any], name: str) -> float:
     ends = [float(end) for row in data["at_score"].values() for end in row[name]["ci95"] or []]
-    return max(0.001, *ends)
+    return max([0.001, *ends])
 
 
 def _failed(compared: Compared) -> list[dict[str, Any]]:

@@ -148,16 +148,17 @@ def histogram_svg(
     """
     figure, axes = _figure()
     edges = np.linspace(*bounds, 41)
-    least = 1.0
+    # logarithms are taken here: the library's own logarithmic axis sets 30 hidden labels in mathematics
+    floor = float(np.log10(0.6 / max(1, *(scores.size for _, scores, _ in parts))))
     for name, scores, colour in parts:
         if not scores.size:
             continue
         counts = np.histogram(np.clip(scores, *bounds), edges)[0]
-        share = counts / scores.size
-        least = min(least, 1 / scores.size)
+        with np.errstate(divide="ignore"):
+            share = np.maximum(np.log10(counts / scores.size), floor)
         label = f"{name} ({scores.size})"
-        axes.stairs(share, edges, fill=True, color=colour, alpha=0.18, linewidth=0)
-        axes.stairs(share, edges, color=colour, linewidth=1.4, label=label)
+        axes.stairs(share, edges, baseline=floor, fill=True, color=colour, alpha=0.18, linewidth=0)
+        axes.stairs(share, edges, baseline=floor, color=colour, linewidth=1.4, label=label)
     for value, name in marks:
         if bounds[0] <= value <= bounds[1]:
             axes.axvline(value, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
@@ -171,13 +172,10 @@ def histogram_svg(
                 color=INK,
                 fontsize=8,
             )
-    axes.set_yscale("log")
-    axes.set_ylim(least * 0.6, 6)
+    axes.set_ylim(floor, 0.8)
     axes.set_xlim(*bounds)
-    decades = 10.0 ** np.arange(np.floor(np.log10(least * 0.6)), 1)
-    shown = decades[decades >= least * 0.6]
-    axes.set_yticks(shown, [percent(v) for v in shown])
-    axes.tick_params(which="minor", left=False)
+    decades = np.arange(np.ceil(floor), 1)
+    axes.set_yticks(decades, [percent(10.0**decade) for decade in decades])
     axes.set_xlabel(x_label)
     axes.set_ylabel("share of the class")
     axes.grid(True, color=FAINT, linewidth=0.5)

@@ -150,8 +150,7 @@ def test_any_bytes_give_a_list_or_a_usage_error(tmp_path: Path, junk: bytes) -> 
     for head in (b"", b"path\tlabel\tspecies\n", b"a\tb\tsame\n"):
         for read in (read_manifest, read_pairs):
             try:
-                listing = read(written(tmp_path, head + junk))
-            except UsageError as error:
-                assert error.message.startswith("list.tsv")
-            else:
-                assert listing.rows
+                found = len(read(written(tmp_path, head + junk)).rows)
+            except UsageError:
+                continue
+            assert found
