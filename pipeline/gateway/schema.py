@@ -6,7 +6,7 @@ a test holds them to these classes.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, MetaData, String
+from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _ID = String(32)
@@ -72,7 +72,16 @@ class TemplateRow(Base):
 
 
 class AccessKeyRow(Base):
-    """One access key; its secret is encrypted, since checking a signature needs it in clear."""
+    """One access key; its secret is encrypted, since checking a signature needs it in clear.
+
+    Attributes:
+        revoked_at: when it ends, in the past or, after a rotation, ahead; None where it does not.
+        owner: id of the first key of its line of rotations; None for that key itself.
+        scopes: methods that it may call, parted by spaces; None for all.
+        product_ends_at: when the product closes for it; None where it does not.
+        per_second: its own limit of requests, or None for the gateway's.
+        per_day: the same for a day (UTC).
+    """
 
     __tablename__ = "access_keys"
 
@@ -80,6 +89,11 @@ class AccessKeyRow(Base):
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[int] = mapped_column(BigInteger)
     revoked_at: Mapped[int | None] = mapped_column(BigInteger)
+    owner: Mapped[str | None] = mapped_column(String(128))
+    scopes: Mapped[str | None] = mapped_column(String(64))
+    product_ends_at: Mapped[int | None] = mapped_column(BigInteger)
+    per_second: Mapped[int | None] = mapped_column(Integer)
+    per_day: Mapped[int | None] = mapped_column(Integer)
 
 
 class NonceRow(Base):
@@ -99,6 +113,7 @@ class SessionRow(Base):
         biz_id: ``ZSTP`` and 28 digits.
         access_key_id: whose it is; another key can't see it.
         result: ``resultCodeSub`` once it is finished, else None.
+        device_digest: keyed digest of the device that ``init`` named, or None.
     """
 
     __tablename__ = "sessions"
@@ -110,3 +125,58 @@ class SessionRow(Base):
     result: Mapped[str | None] = mapped_column(String(16))
     created_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+    device_digest: Mapped[str | None] = mapped_column(_DIGEST)
+
+
+class CounterRow(Base):
+    """One limited thing: requests of a key in this second, failures of a person in this window.
+
+    Attributes:
+        name: keyed digest of what is counted.
+        window: random word of the window that runs, so that a late release can't touch the next one.
+        count: taken in this window.
+        ends_at: from then on a new window begins.
+    """
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(_DIGEST, primary_key=True)
+    window: Mapped[str] = mapped_column(_ID)
+    count: Mapped[int] = mapped_column(Integer)
+    ends_at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class AuditRow(Base):
+    """One request, without personal data; ``hash`` covers the other columns and the row before.
+
+    Attributes:
+        seq: 1, 2, 3 ... without a gap.
+        key_id: a known access key, or empty.
+        code: ``Code`` of the answer.
+        sub_code: detailed code of the cause, or empty.
+        person: keyed digest of the certificate number, or empty.
+    """
+
+    __tablename__ = "audit"
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[int] = mapped_column(BigInteger)
+    key_id: Mapped[str] = mapped_column(String(128))
+    method: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str] = mapped_column(String(64))
+    sub_code: Mapped[str] = mapped_column(String(16))
+    person: Mapped[str] = mapped_column(_DIGEST)
+    request_id: Mapped[str] = mapped_column(String(64))
+    elapsed_ms: Mapped[int] = mapped_column(Integer)
+    hash: Mapped[str] = mapped_column(_DIGEST)
+
+
+class AuditHead(Base):
+    """Where the audit log ends; one row. ``mac`` is made with the master key, which the database has not."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[str] = mapped_column(_DIGEST)
+    mac: Mapped[str] = mapped_column(_DIGEST)
