@@ -21,7 +21,9 @@ from pipeline.errors import (
     SourceLostError,
     UsageError,
 )
-from pipeline.liveness import Judge, JudgeSettings, LivePass, Verdict
+from pipeline.liveness.evidence import Verdict
+from pipeline.liveness.judge import Judge, JudgeSettings
+from pipeline.liveness.livepass import LivePass
 from pipeline.nets import open_store
 from pipeline.reasons import Reason
 from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result
