@@ -21,6 +21,7 @@ from pipeline.gateway.access import AccessKeys, Nonces
 from pipeline.gateway.admission import Admission
 from pipeline.gateway.authority import Authority
 from pipeline.gateway.faces import Embedder
+from pipeline.gateway.keeping import Arrival, EvidenceSink
 from pipeline.gateway.params import INVALID_FORMAT, Refused, format_of, read_parameters, wanted_format
 from pipeline.gateway.picture import PictureLimits
 from pipeline.gateway.service import FaceVerify, Outcome, fault
@@ -47,6 +48,8 @@ class GatewayOptions:
         pictures: what is taken as a picture.
         limits: sizes of a request.
         host_id: ``HostId`` of the gateway's errors.
+        evidence: makes the sink that live pictures go to, see `pipeline.evidence.sealed_evidence`; None keeps
+            none.
     """
 
     detailed_codes: bool = False
@@ -54,6 +57,7 @@ class GatewayOptions:
     pictures: PictureLimits = field(default_factory=PictureLimits)
     limits: Limits = field(default_factory=Limits)
     host_id: str = "livegate"
+    evidence: Callable[[Authority], EvidenceSink] | None = None
 
 
 class Gateway:
@@ -89,6 +93,7 @@ class Gateway:
             embedder,
             pictures=self.options.pictures,
             cert_check=self.options.cert_check,
+            evidence=None if self.options.evidence is None else self.options.evidence(authority),
         )
 
     def handle(self, request: RawRequest) -> RawAnswer:
@@ -114,7 +119,7 @@ class Gateway:
                 found = params
             else:
                 form = format_of(params) or form
-                found = self._decide(request.method, path, params)
+                found = self._decide(request.method, path, params, Arrival.of(request, request_id))
         except StoreError as error:
             log.error("%s: %s", request_id, fault(error))
             found = Refused(SERVICE_UNAVAILABLE)
@@ -142,7 +147,7 @@ class Gateway:
         """Close the database. Idempotent."""
         self.authority.store.close()
 
-    def _decide(self, method: str, path: str, params: dict[str, str]) -> Outcome | Refused:
+    def _decide(self, method: str, path: str, params: dict[str, str], arrival: Arrival) -> Outcome | Refused:
         if format_of(params) is None:
             return Refused(INVALID_FORMAT)
         if path not in ("", "/"):
@@ -153,7 +158,7 @@ class Gateway:
             return admitted
         if isinstance(admitted, UnifiedCode):
             return Outcome(admitted, admitted.message, {})
-        return self._service.execute(admitted, params["ServiceParameters"], now=now)
+        return self._service.execute(admitted, params["ServiceParameters"], now=now, arrival=arrival)
 
     def _write(self, found: Outcome | Refused, request_id: str, form: Format) -> RawAnswer:
         answer: Answer | Refusal

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pipeline.errors import LivegateError, ServiceError
 from pipeline.gateway.authority import Authority, Identity
 from pipeline.gateway.faces import Embedder
+from pipeline.gateway.keeping import Arrival, EvidenceSink, plan_keeping
 from pipeline.gateway.picture import PictureLimits, PictureProblem, check_header, decode_picture, from_base64
 from pipeline.gateway.scoring import score_of
 from pipeline.gateway.sessions import Sessions
@@ -71,6 +72,7 @@ class FaceVerify:
         embedder: gives the embedder; called when the first picture comes.
         pictures: what is taken as a picture.
         cert_check: what a number that fails GB 11643 leads to.
+        evidence: where live pictures go that came with a consent reference; None keeps none.
     """
 
     def __init__(
@@ -81,20 +83,25 @@ class FaceVerify:
         *,
         pictures: PictureLimits,
         cert_check: CertCheck,
+        evidence: EvidenceSink | None = None,
     ) -> None:
         self._authority = authority
         self._sessions = sessions
         self._embedder = embedder
         self._pictures = pictures
         self._cert_check = cert_check
+        self._evidence = evidence
 
-    def execute(self, access_key_id: str, service_parameters: str, *, now: float) -> Outcome:
+    def execute(
+        self, access_key_id: str, service_parameters: str, *, now: float, arrival: Arrival | None = None
+    ) -> Outcome:
         """Answer one request of an admitted caller.
 
         Args:
             access_key_id: who asks.
             service_parameters: ``ServiceParameters`` as received.
             now: seconds since 1970.
+            arrival: the request around the parameters; without it no evidence is kept.
 
         Returns:
             The outcome; a fault of ours is one too (unified 500), told in the log by kind and place only.
@@ -104,7 +111,8 @@ class FaceVerify:
             fields = read_fields(service_parameters)
             method = fields.get("method")
             if method == "match":
-                return self._match(fields)
+                keep = plan_keeping(self._evidence, arrival, access_key_id, fields, now=now)
+                return self._match(fields, keep)
             if method == "init":
                 return self._init(access_key_id, fields, now)
             if method == "query":
@@ -118,7 +126,7 @@ class FaceVerify:
             code = UnifiedCode.SERVER_ERROR
             return Outcome(code, code.message, {}, _FAULT.get(method or "", _FAULT["init"]), method)
 
-    def _match(self, fields: Mapping[str, Any]) -> Outcome:
+    def _match(self, fields: Mapping[str, Any], keep: Callable[[bytes], None] | None) -> Outcome:
         identity = self._identity(fields)
         file = from_base64(_text(fields, "imgbase64", None), self._pictures)
         problem = file if isinstance(file, PictureProblem) else check_header(file, self._pictures)
@@ -142,6 +150,8 @@ class FaceVerify:
         cosine = float((templates @ reading.embedding).max())
         if not math.isfinite(cosine):
             raise ValueError("an embedding is not finite")
+        if keep is not None:
+            keep(file)  # a picture that can't be kept fails the request before success is answered
         return Outcome(UnifiedCode.OK, OK_MESSAGE, {"score": score_of(cosine)}, None, "match")
 
     def _init(self, access_key_id: str, fields: Mapping[str, Any], now: float) -> Outcome:
@@ -168,6 +178,8 @@ class FaceVerify:
             found = self._sessions.find(access_key_id, query_id, biz_id, now=now)
         if found is None:
             return _told(_BAD_QUERY, "query")
+        if self._evidence is not None and found.result is not None:
+            self._evidence.queried(access_key_id, query_id)
         return _told(DETAILED_CODES.get(found.result or "", _UNFINISHED), "query")
 
     def _identity(self, fields: Mapping[str, Any]) -> Identity | None:
