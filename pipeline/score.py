@@ -37,7 +37,7 @@ class ScoreRecord:
 
     Attributes:
         path: the file.
-        faces: faces counted; in a clip the most in any frame.
+        faces: faces counted; in a clip the most in any frame. A picture's largest face is the one scored.
         score: probability of a live person at equal priors, in [0, 1]; None where nothing could be judged.
         live: whether it counts as live; None without a score.
         reason: stable word for what is not live or could not be judged, else None.

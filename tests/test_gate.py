@@ -178,19 +178,18 @@ def test_answers_of_the_service_become_codes(
 
 
 @pytest.mark.parametrize(
-    ("make", "reason"),
+    "make",
     [
-        (lambda rng: np.full((480, 640, 3), 128, np.uint8), Reason.NO_FACE),
-        (lambda rng: rng.integers(0, 256, (480, 640, 3), dtype=np.uint8), Reason.NO_FACE),
+        lambda rng: rng.integers(120, 124, (480, 640, 3), dtype=np.uint8),
+        lambda rng: rng.integers(0, 256, (480, 640, 3), dtype=np.uint8),
     ],
+    ids=["grey wall", "noise"],
 )
-def test_nothing_to_judge_ends_undecided(
-    make: Callable[[np.random.Generator], Image], reason: Reason
-) -> None:
+def test_nothing_to_judge_ends_undecided(make: Callable[[np.random.Generator], Image]) -> None:
     rng = np.random.default_rng(1)
     with Gate(Settings(mode="liveness")) as gate:
         result = gate.check(SyntheticSource(make(rng) for _ in range(150)))
-    assert (result.code, result.reason) == (ClientCode.INTERRUPTED, reason)
+    assert (result.code, result.reason) == (ClientCode.INTERRUPTED, Reason.NO_FACE)
 
 
 def test_empty_source_does_not_pass() -> None:
@@ -209,7 +208,7 @@ def test_single_picture_proves_nothing(stand_in: list[Image]) -> None:
 def test_frozen_picture_does_not_pass(stand_in: list[Image]) -> None:
     with Gate(Settings(mode="liveness")) as gate:
         result = gate.check(SyntheticSource(itertools.repeat(stand_in[0], 150)))
-    assert not result.passed
+    assert (result.code, result.reason) == (ClientCode.INTERRUPTED, Reason.FROZEN_SOURCE)
 
 
 def test_second_face_in_view_does_not_pass(stand_in: list[Image]) -> None:

@@ -19,20 +19,7 @@ def kiosk() -> None:
     raise not_available("kiosk")
 
 
-eval_app = typer.Typer(help="Reports on labelled data: not available yet.", no_args_is_help=True)
 evidence_app = typer.Typer(help="Sealed evidence pictures: not available yet.", no_args_is_help=True)
-
-
-@eval_app.command("pad", context_settings=PASS_THROUGH)
-def eval_pad() -> None:
-    """ISO/IEC 30107-3 report: not available yet."""
-    raise not_available("eval pad")
-
-
-@eval_app.command("match", context_settings=PASS_THROUGH)
-def eval_match() -> None:
-    """ISO/IEC 19795 report: not available yet."""
-    raise not_available("eval match")
 
 
 @evidence_app.command("keygen", context_settings=PASS_THROUGH)
