@@ -113,10 +113,7 @@ class FileScorer:
         if not math.isfinite(passive.probability):
             return _Found(view.faces, None, None, Reason.UNDECIDED, {"nets": nets})
         live = passive.probability >= THRESHOLD
-        reason = None if live else Reason.SPOOF
-        if view.faces > 1:  # the gate would not judge it; the largest face is scored all the same
-            live, reason = False, Reason.SEVERAL_FACES
-        return _Found(view.faces, passive.probability, live, reason, {"nets": nets})
+        return _Found(view.faces, passive.probability, live, None if live else Reason.SPOOF, {"nets": nets})
 
     def _look(self, image: Image) -> tuple[View, Image]:
         """Look again with a border where no face was found: tight crops need room around the face."""
