@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pipeline.gateway.access import AccessKeys, Nonces
+from pipeline.gateway.audit import Trace
 from pipeline.gateway.params import Refused
+from pipeline.gateway.terms import KeyRecord
 from pipeline.protocol.codes import (
     ACCESS_KEY_NOT_FOUND,
     ACTION,
@@ -67,7 +69,9 @@ class Admission:
         self._keys = keys
         self._nonces = nonces
 
-    def admit(self, method: str, params: Mapping[str, str], *, now: float) -> str | Refused | UnifiedCode:
+    def admit(
+        self, method: str, params: Mapping[str, str], *, now: float, trace: Trace | None = None
+    ) -> KeyRecord | Refused | UnifiedCode:
         """Run the checks: presence, version, action, service, key, signature, time, and last the nonce.
 
         The signature comes before the nonce, so that a forged request can't use up another one's nonce; the
@@ -77,9 +81,10 @@ class Admission:
             method: HTTP method, part of the string to sign.
             params: every parameter of query and form.
             now: seconds since 1970.
+            trace: told the access key's id once the key is known, whatever follows.
 
         Returns:
-            The access key's id where all hold; the gateway's refusal; or `UnifiedCode.UNKNOWN_SERVICE`, which
+            The access key where all hold; the gateway's refusal; or `UnifiedCode.UNKNOWN_SERVICE`, which
             is the service's own answer.
 
         Raises:
@@ -96,9 +101,12 @@ class Admission:
             return UnifiedCode.UNKNOWN_SERVICE
 
         key_id = params["AccessKeyId"]
-        key = self._keys.get(key_id) if _KEY_ID.fullmatch(key_id) else None
-        if key is None:
+        found = self._keys.find(key_id, now=now) if _KEY_ID.fullmatch(key_id) else None
+        if found is None:
             return Refused(ACCESS_KEY_NOT_FOUND)
+        key, record = found
+        if trace is not None:
+            trace.key_id = key_id
         if not _is_complete(params):
             return Refused(INCOMPLETE_SIGNATURE)
         text = string_to_sign(method, params)
@@ -114,7 +122,7 @@ class Admission:
             return Refused(TIMESTAMP_EXPIRED)
         if not self._nonces.use(key_id, params["SignatureNonce"], now=now):
             return Refused(SIGNATURE_NONCE_USED)
-        return key_id
+        return record
 
 
 def read_timestamp(text: str) -> float | None:

@@ -19,21 +19,35 @@ from typing import Final
 from pipeline.errors import StoreError
 from pipeline.gateway.access import AccessKeys, Nonces
 from pipeline.gateway.admission import Admission
+from pipeline.gateway.audit import AuditEntry, AuditLog, Trace
 from pipeline.gateway.authority import Authority
+from pipeline.gateway.counters import Counters, Limit
+from pipeline.gateway.devices import DeviceRules
 from pipeline.gateway.faces import Embedder
 from pipeline.gateway.keeping import Arrival, EvidenceSink
 from pipeline.gateway.params import INVALID_FORMAT, Refused, format_of, read_parameters, wanted_format
 from pipeline.gateway.picture import PictureLimits
-from pipeline.gateway.service import FaceVerify, Outcome, fault
+from pipeline.gateway.quota import QuotaGuard
+from pipeline.gateway.risk import Risk, RiskPolicy
+from pipeline.gateway.service import PASS_SCORE, FaceVerify, Outcome, fault
 from pipeline.gateway.sessions import Sessions
+from pipeline.gateway.terms import Quota
 from pipeline.gateway.wire import Limits, RawAnswer, RawRequest
 from pipeline.protocol.answers import Answer, Format, Refusal, build_answer, content_type
 from pipeline.protocol.cert_number import CertCheck
-from pipeline.protocol.codes import API_NOT_FOUND, INTERNAL_ERROR, SERVICE_UNAVAILABLE, UnifiedCode
+from pipeline.protocol.codes import (
+    API_NOT_FOUND,
+    INTERNAL_ERROR,
+    SERVICE_UNAVAILABLE,
+    THROTTLING_USER,
+    UnifiedCode,
+)
 
 log = logging.getLogger("livegate.gateway")
 
 HEALTH_PATH: Final = "/healthz"
+STRANGERS_AUDITED: Final = 600
+"""Requests without a right signature that get an audit row, in one minute: anybody can send them."""
 _PLAIN: Final = (("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"))
 
 
@@ -50,6 +64,13 @@ class GatewayOptions:
         host_id: ``HostId`` of the gateway's errors.
         evidence: makes the sink that live pictures go to, see `pipeline.evidence.sealed_evidence`; None keeps
             none.
+        quota: requests of each access key that has no limit of its own; more are answered with 402.
+        whole_quota: requests of all keys together; more are answered with ``Throttling.User``.
+        risk: when failures lock a person, a device or a key.
+        devices: which devices may begin a verification.
+        pass_score: score from which a session passes, 0..100.
+        suspended: True while nobody can be verified.
+        audit: keep the audit log.
     """
 
     detailed_codes: bool = False
@@ -58,6 +79,13 @@ class GatewayOptions:
     limits: Limits = field(default_factory=Limits)
     host_id: str = "livegate"
     evidence: Callable[[Authority], EvidenceSink] | None = None
+    quota: Quota = field(default_factory=Quota)
+    whole_quota: Quota = field(default_factory=Quota)
+    risk: RiskPolicy = field(default_factory=RiskPolicy)
+    devices: DeviceRules = field(default_factory=DeviceRules)
+    pass_score: float = PASS_SCORE
+    suspended: bool = False
+    audit: bool = True
 
 
 class Gateway:
@@ -87,6 +115,12 @@ class Gateway:
         self._clock = clock
         self._new_request_id = new_request_id
         self._admission = Admission(self.access_keys, Nonces(authority.store, authority.vault))
+        self._counters = Counters(authority.store)
+        self._quota = QuotaGuard(
+            self._counters, authority.vault, each=self.options.quota, whole=self.options.whole_quota
+        )
+        self._audit = AuditLog(authority.store, authority.vault) if self.options.audit else None
+        self.risk = Risk(self._counters, authority.vault, self.options.risk)
         self._service = FaceVerify(
             authority,
             Sessions(authority.store),
@@ -94,6 +128,10 @@ class Gateway:
             pictures=self.options.pictures,
             cert_check=self.options.cert_check,
             evidence=None if self.options.evidence is None else self.options.evidence(authority),
+            risk=self.risk,
+            devices=self.options.devices,
+            pass_score=self.options.pass_score,
+            suspended=self.options.suspended,
         )
 
     def handle(self, request: RawRequest) -> RawAnswer:
@@ -112,6 +150,7 @@ class Gateway:
         request_id = self._new_request_id()
         started = time.perf_counter()
         form = wanted_format(request)
+        trace = Trace()
         found: Outcome | Refused
         try:
             params = read_parameters(request, self.options.limits)
@@ -119,7 +158,7 @@ class Gateway:
                 found = params
             else:
                 form = format_of(params) or form
-                found = self._decide(request.method, path, params, Arrival.of(request, request_id))
+                found = self._decide(request.method, path, params, Arrival.of(request, request_id), trace)
         except StoreError as error:
             log.error("%s: %s", request_id, fault(error))
             found = Refused(SERVICE_UNAVAILABLE)
@@ -127,6 +166,7 @@ class Gateway:
             log.error("%s: %s", request_id, fault(error))
             found = Refused(INTERNAL_ERROR)
         elapsed = (time.perf_counter() - started) * 1000
+        found = self._record(found, trace, request_id, elapsed)
         log.info("%s %r %.0f ms", request_id, found, elapsed)
         return self._write(found, request_id, form)
 
@@ -147,18 +187,62 @@ class Gateway:
         """Close the database. Idempotent."""
         self.authority.store.close()
 
-    def _decide(self, method: str, path: str, params: dict[str, str], arrival: Arrival) -> Outcome | Refused:
+    def _decide(
+        self, method: str, path: str, params: dict[str, str], arrival: Arrival, trace: Trace
+    ) -> Outcome | Refused:
         if format_of(params) is None:
             return Refused(INVALID_FORMAT)
         if path not in ("", "/"):
             return Refused(API_NOT_FOUND)
         now = self._clock()
-        admitted = self._admission.admit(method, params, now=now)
+        admitted = self._admission.admit(method, params, now=now, trace=trace)
         if isinstance(admitted, Refused):
             return admitted
         if isinstance(admitted, UnifiedCode):
             return Outcome(admitted, admitted.message, {})
-        return self._service.execute(admitted, params["ServiceParameters"], now=now, arrival=arrival)
+        trace.admitted = True
+        if not self._quota.take_whole(now=now):
+            return Refused(THROTTLING_USER)
+        if admitted.is_open(now) and not self._quota.take(admitted, now=now):
+            return Outcome(UnifiedCode.QUOTA, UnifiedCode.QUOTA.message, {})
+        return self._service.execute(
+            admitted.owner,
+            params["ServiceParameters"],
+            now=now,
+            arrival=arrival,
+            key=admitted,
+            trace=trace,
+        )
+
+    def _record(
+        self, found: Outcome | Refused, trace: Trace, request_id: str, elapsed: float
+    ) -> Outcome | Refused:
+        """Write the audit row. What can't be written down is not answered."""
+        if self._audit is None:
+            return found
+        at = int(self._clock())
+        detail = None if isinstance(found, Refused) else found.detail
+        entry = AuditEntry(
+            at=at,
+            key_id=trace.key_id,
+            method=trace.method,
+            code=found.code.code if isinstance(found, Refused) else str(int(found.code)),
+            sub_code="" if detail is None else detail.sub_code,
+            person=trace.person,
+            request_id=request_id,
+            elapsed_ms=int(elapsed),
+        )
+        try:
+            if trace.admitted or self._may_audit_stranger(at):
+                self._audit.append(entry)
+        except Exception as error:
+            log.error("%s: no audit row: %s", request_id, fault(error))
+            return Refused(SERVICE_UNAVAILABLE) if trace.admitted else found
+        return found
+
+    def _may_audit_stranger(self, now: int) -> bool:
+        limit = Limit(self.authority.vault.digest("audited strangers"), STRANGERS_AUDITED, now + 60)
+        return self._counters.take([limit], now=now) is not None
 
     def _write(self, found: Outcome | Refused, request_id: str, form: Format) -> RawAnswer:
         answer: Answer | Refusal

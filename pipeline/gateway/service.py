@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeline.errors import LivegateError, ServiceError
+from pipeline.gateway.audit import Trace
 from pipeline.gateway.authority import Authority, Identity
+from pipeline.gateway.counters import Counters
+from pipeline.gateway.devices import DeviceRules, device_of
 from pipeline.gateway.faces import Embedder
+from pipeline.gateway.fields import metainfo_of, read_fields, text_of, wrong
 from pipeline.gateway.keeping import Arrival, EvidenceSink, plan_keeping
 from pipeline.gateway.picture import PictureLimits, PictureProblem, check_header, decode_picture, from_base64
+from pipeline.gateway.risk import NO_LOCKS, Attempt, Risk
 from pipeline.gateway.scoring import score_of
-from pipeline.gateway.sessions import Sessions
+from pipeline.gateway.sessions import Sessions, SessionState
+from pipeline.gateway.terms import METHODS, KeyRecord
 from pipeline.protocol.cert_number import CertCheck, cert_number_problem
 from pipeline.protocol.codes import DETAILED_CODES, OK_MESSAGE, DetailedCode, UnifiedCode
 
@@ -24,21 +30,27 @@ log = logging.getLogger("livegate.gateway")
 
 NAME_LENGTH: Final = 64
 CERT_NUMBER_LENGTH: Final = 32
-METAINFO_LENGTH: Final = 64 * 1024
 
-_METHODS: Final = ("init", "query", "match")
 _QUERY_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _BIZ_ID_LENGTH: Final = 64
 
-# Which detailed code a cause gets. ``match`` has no table of its own: it shares the one of ``init``, which
-# judges the same name and number.
+# Which detailed code a cause gets; `pipeline.gateway.causes` tells the cause of every one. ``match`` has no
+# table of its own: it shares the one of ``init``, which judges the same name and number.
 _BAD_INIT: Final = DETAILED_CODES["Z8101"]
 _BAD_QUERY: Final = DETAILED_CODES["Z8301"]
 _UNKNOWN_IDENTITY: Final = DETAILED_CODES["Z8105"]
 _NO_REFERENCE: Final = DETAILED_CODES["Z1102"]
 _FAULT: Final = {"init": DETAILED_CODES["Z8199"], "query": DETAILED_CODES["Z8399"]}
+_CLOSED: Final = {"init": DETAILED_CODES["Z8102"], "query": DETAILED_CODES["Z8302"]}
+_LOCKED: Final = DETAILED_CODES["Z1114"]
+_SUSPENDED: Final = DETAILED_CODES["Z1112"]
 _STARTED: Final = DETAILED_CODES["Z8100"]
 _UNFINISHED: Final = DETAILED_CODES["Z5137"]
+_PASSED: Final = "Z8300"
+_NOT_PASSED: Final = "Z1146"
+
+PASS_SCORE: Final = 95.0
+"""Score from which faces count as one person's: the product's threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,10 @@ class FaceVerify:
         pictures: what is taken as a picture.
         cert_check: what a number that fails GB 11643 leads to.
         evidence: where live pictures go that came with a consent reference; None keeps none.
+        risk: counts failures; nobody is locked where it is left out.
+        devices: which devices may begin a verification; all where left out.
+        pass_score: score from which a session passes; a lower one is a failure to ``risk``.
+        suspended: True while nobody can be verified; only ``query`` is answered then.
     """
 
     def __init__(
@@ -84,6 +100,10 @@ class FaceVerify:
         pictures: PictureLimits,
         cert_check: CertCheck,
         evidence: EvidenceSink | None = None,
+        risk: Risk | None = None,
+        devices: DeviceRules | None = None,
+        pass_score: float = PASS_SCORE,
+        suspended: bool = False,
     ) -> None:
         self._authority = authority
         self._sessions = sessions
@@ -91,88 +111,142 @@ class FaceVerify:
         self._pictures = pictures
         self._cert_check = cert_check
         self._evidence = evidence
+        self._risk = risk or Risk(Counters(authority.store), authority.vault, NO_LOCKS)
+        self._devices = devices or DeviceRules()
+        self._pass_score = pass_score
+        self._suspended = suspended
 
     def execute(
-        self, access_key_id: str, service_parameters: str, *, now: float, arrival: Arrival | None = None
+        self,
+        access_key_id: str,
+        service_parameters: str,
+        *,
+        now: float,
+        arrival: Arrival | None = None,
+        key: KeyRecord | None = None,
+        trace: Trace | None = None,
     ) -> Outcome:
         """Answer one request of an admitted caller.
 
         Args:
-            access_key_id: who asks.
+            access_key_id: who asks: the key, or the first one of its line of rotations.
             service_parameters: ``ServiceParameters`` as received.
             now: seconds since 1970.
             arrival: the request around the parameters; without it no evidence is kept.
+            key: terms of the key; without them it may do everything.
+            trace: told the method and the person's digest.
 
         Returns:
             The outcome; a fault of ours is one too (unified 500), told in the log by kind and place only.
         """
         method: str | None = None
+        trace = trace or Trace()
         try:
             fields = read_fields(service_parameters)
-            method = fields.get("method")
-            if method == "match":
-                keep = plan_keeping(self._evidence, arrival, access_key_id, fields, now=now)
-                return self._match(fields, keep)
-            if method == "init":
-                return self._init(access_key_id, fields, now)
+            asked = fields.get("method")
+            method = asked if isinstance(asked, str) and asked in METHODS else None
+            trace.method = method or ""
+            if key is not None and not (key.is_open(now) and (method is None or key.may(method))):
+                return _told(_CLOSED.get(method or "", _CLOSED["init"]), method)
             if method == "query":
                 return self._query(access_key_id, fields, now)
-            method = None
+            if self._suspended and method is not None:
+                return _told(_SUSPENDED, method)
+            if method == "match":
+                keep = plan_keeping(self._evidence, arrival, access_key_id, fields, now=now)
+                return self._match(access_key_id, fields, keep, now, trace)
+            if method == "init":
+                return self._init(access_key_id, fields, now, trace)
             return _bad(UnifiedCode.BAD_PARAMETERS.message, None)
         except ServiceError as error:
-            return _bad(error.message, method if method in _METHODS else None)
+            detail = DETAILED_CODES.get(error.sub_code or "")
+            if detail is not None and detail.unified is UnifiedCode.SERVER_ERROR:
+                return _told(detail, method)
+            return _bad(error.message, method, detail)
         except Exception as error:
             log.error("service fault in %s: %s", method, fault(error))
-            code = UnifiedCode.SERVER_ERROR
-            return Outcome(code, code.message, {}, _FAULT.get(method or "", _FAULT["init"]), method)
+            return _told(_FAULT.get(method or "", _FAULT["init"]), method)
 
-    def _match(self, fields: Mapping[str, Any], keep: Callable[[bytes], None] | None) -> Outcome:
-        identity = self._identity(fields)
-        file = from_base64(_text(fields, "imgbase64", None), self._pictures)
+    def _match(
+        self,
+        owner: str,
+        fields: Mapping[str, Any],
+        keep: Callable[[bytes], None] | None,
+        now: float,
+        trace: Trace,
+    ) -> Outcome:
+        identity = self._identity(fields, trace)
+        file = from_base64(text_of(fields, "imgbase64", None), self._pictures)
         problem = file if isinstance(file, PictureProblem) else check_header(file, self._pictures)
         if isinstance(file, PictureProblem) or problem is not None:
-            raise _wrong("imgbase64不合法")
+            raise wrong("imgbase64不合法")
 
-        embedder = self._embedder()
-        person_id = None if identity is None else self._authority.find(identity)
-        if person_id is None:
-            return _told(_UNKNOWN_IDENTITY, "match")
-        templates = self._authority.templates(person_id, embedder.model)
-        if templates is None:
-            return _told(_NO_REFERENCE, "match")
+        session = self._running_session(owner, fields, now)
+        device = None if session is None else session.device_digest
+        with self._attempt(fields, owner, device, now) as attempt:
+            if attempt is None:
+                return _told(_LOCKED, "match")
+            embedder = self._load_embedder()
+            person_id = self._find(identity, attempt)
+            if person_id is None:
+                return _told(_UNKNOWN_IDENTITY, "match")
+            if session is not None and session.person_id != person_id:
+                raise wrong("queryId不合法")
+            templates = self._authority.templates(person_id, embedder.model)
+            if templates is None:
+                return _told(_NO_REFERENCE, "match")
 
-        image = decode_picture(file, self._pictures)
-        if isinstance(image, PictureProblem):
-            raise _wrong("imgbase64不合法")
-        reading = embedder.read(image)
-        if reading is None:
-            raise _wrong("imgbase64中未检测到人脸")
-        cosine = float((templates @ reading.embedding).max())
-        if not math.isfinite(cosine):
-            raise ValueError("an embedding is not finite")
-        if keep is not None:
-            keep(file)  # a picture that can't be kept fails the request before success is answered
-        return Outcome(UnifiedCode.OK, OK_MESSAGE, {"score": score_of(cosine)}, None, "match")
+            image = decode_picture(file, self._pictures)
+            if isinstance(image, PictureProblem):
+                raise wrong("imgbase64不合法")
+            reading = embedder.read(image)
+            if reading is None:
+                raise wrong("imgbase64中未检测到人脸")
+            cosine = float((templates @ reading.embedding).max())
+            if not math.isfinite(cosine):
+                raise ValueError("an embedding is not finite")
+            score = score_of(cosine)
+            passed = score >= self._pass_score
+            if not passed:
+                attempt.fail()
+            if keep is not None:
+                keep(file)  # a picture that can't be kept fails the request before success is answered
+            if session is not None and not self._sessions.finish(
+                session.query_id, _PASSED if passed else _NOT_PASSED, now=now
+            ):
+                raise wrong("queryId不合法")
+        return Outcome(UnifiedCode.OK, OK_MESSAGE, {"score": score}, None, "match")
 
-    def _init(self, access_key_id: str, fields: Mapping[str, Any], now: float) -> Outcome:
-        identity = self._identity(fields)
-        _check_metainfo(fields)
-        person_id = None if identity is None else self._authority.find(identity)
-        if person_id is None:
-            return _told(_UNKNOWN_IDENTITY, "init")
-        if self._authority.templates(person_id, self._embedder().model) is None:
-            return _told(_NO_REFERENCE, "init")
-        opened = self._sessions.open(access_key_id, person_id, now=now)
+    def _init(self, owner: str, fields: Mapping[str, Any], now: float, trace: Trace) -> Outcome:
+        identity = self._identity(fields, trace)
+        meta = metainfo_of(fields)
+        device = device_of(meta)
+        problem = self._devices.problem(meta) or (device if isinstance(device, str) else None)
+        if problem in ("Z5102", "Z5103"):
+            raise wrong("metainfo不合法", problem)
+        if problem is not None:
+            return _told(DETAILED_CODES[problem], "init")
+        digest = self._risk.device_digest(*device) if isinstance(device, tuple) else None
+        with self._attempt(fields, owner, digest, now) as attempt:
+            if attempt is None:
+                return _told(_LOCKED, "init")
+            person_id = self._find(identity, attempt)
+            if person_id is None:
+                return _told(_UNKNOWN_IDENTITY, "init")
+            if self._authority.templates(person_id, self._load_embedder().model) is None:
+                return _told(_NO_REFERENCE, "init")
+            with _stage("Z5199"):
+                opened = self._sessions.open(owner, person_id, now=now, device_digest=digest)
         data = {"queryId": opened.query_id, "bizId": opened.biz_id}
         return Outcome(UnifiedCode.OK, OK_MESSAGE, data, _STARTED, "init")
 
     def _query(self, access_key_id: str, fields: Mapping[str, Any], now: float) -> Outcome:
         if "bizid" in fields and fields.get("bizId", fields["bizid"]) != fields["bizid"]:
-            raise _wrong("bizId不合法")
-        biz_id = _text({"bizId": fields.get("bizId", fields.get("bizid"))}, "bizId", _BIZ_ID_LENGTH)
-        query_id = _text(fields, "queryId", None)
+            raise wrong("bizId不合法")
+        biz_id = text_of({"bizId": fields.get("bizId", fields.get("bizid"))}, "bizId", _BIZ_ID_LENGTH)
+        query_id = text_of(fields, "queryId", None)
         if fields.get("returnImage") not in (None, "", "0", "1", 0, 1):
-            raise _wrong("returnImage不合法")
+            raise wrong("returnImage不合法")
         found = None
         if _QUERY_ID.fullmatch(query_id):
             found = self._sessions.find(access_key_id, query_id, biz_id, now=now)
@@ -182,10 +256,46 @@ class FaceVerify:
             self._evidence.queried(access_key_id, query_id)
         return _told(DETAILED_CODES.get(found.result or "", _UNFINISHED), "query")
 
-    def _identity(self, fields: Mapping[str, Any]) -> Identity | None:
+    @contextlib.contextmanager
+    def _attempt(
+        self, fields: Mapping[str, Any], owner: str, device: str | None, now: float
+    ) -> Iterator[Attempt | None]:
+        """One attempt under the limits of the risk. That it can't be counted is Z1111."""
+        number = text_of(fields, "certNumber", CERT_NUMBER_LENGTH)
+        with contextlib.ExitStack() as stack:
+            with _stage("Z1111"):
+                attempt = stack.enter_context(
+                    self._risk.attempt(cert_number=number, device=device, owner=owner, now=now)
+                )
+            yield attempt
+
+    def _find(self, identity: Identity | None, attempt: Attempt) -> str | None:
+        person_id = None if identity is None else self._authority.find(identity)
+        if person_id is None:
+            attempt.fail()
+        return person_id
+
+    def _load_embedder(self) -> Embedder:
+        with _stage("Z1199"):
+            return self._embedder()
+
+    def _running_session(self, owner: str, fields: Mapping[str, Any], now: float) -> SessionState | None:
+        """The unfinished session that a ``match`` names by ``queryId``; None where it names none."""
+        if fields.get("queryId") in (None, ""):
+            return None
+        query_id = text_of(fields, "queryId", None)
+        found = None
+        if _QUERY_ID.fullmatch(query_id):
+            found = self._sessions.find(owner, query_id, None, now=now)
+        if found is None or found.result is not None:
+            raise wrong("queryId不合法")
+        return found
+
+    def _identity(self, fields: Mapping[str, Any], trace: Trace) -> Identity | None:
         """The claimed identity; None where the strict check says that no such number can exist."""
-        name = _text(fields, "name", NAME_LENGTH)
-        number = _text(fields, "certNumber", CERT_NUMBER_LENGTH)
+        name = text_of(fields, "name", NAME_LENGTH)
+        number = text_of(fields, "certNumber", CERT_NUMBER_LENGTH)
+        trace.person = self._risk.person_digest(number)
         if self._cert_check is not CertCheck.OFF:
             problem = cert_number_problem(number)
             if problem is not None:
@@ -193,31 +303,6 @@ class FaceVerify:
                 if self._cert_check is CertCheck.STRICT:
                     return None
         return Identity.of(name, number)
-
-
-def read_fields(text: str) -> dict[str, Any]:
-    """Read ``ServiceParameters``: one JSON object, no name twice, no NaN.
-
-    Raises:
-        ServiceError: it is anything else.
-    """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) != len(pairs):
-            raise ValueError("a name occurs twice")
-        return fields
-
-    def refuse(constant: str) -> None:
-        raise ValueError(constant)
-
-    try:
-        fields = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise _wrong(UnifiedCode.BAD_PARAMETERS.message) from None
-    return fields
 
 
 def fault(error: BaseException) -> str:
@@ -230,41 +315,29 @@ def fault(error: BaseException) -> str:
     return f"{type(error).__name__}{place}{told}"
 
 
-def _text(fields: Mapping[str, Any], name: str, longest: int | None) -> str:
-    value = fields.get(name)
-    if value is None or value == "":
-        raise _wrong(f"{name}不能为空")
-    if not isinstance(value, str) or (longest is not None and len(value) > longest):
-        raise _wrong(f"{name}不合法")
-    if not value.strip():
-        raise _wrong(f"{name}不能为空")
-    return value
-
-
-def _check_metainfo(fields: Mapping[str, Any]) -> None:
-    """A JSON object, as text or as it is. It is checked and not kept in this version."""
-    value = fields.get("metainfo")
-    if isinstance(value, Mapping) and value:
-        return
-    text = _text(fields, "metainfo", METAINFO_LENGTH)
+@contextlib.contextmanager
+def _stage(sub_code: str) -> Iterator[None]:
+    """Whatever fails inside is the system's fault with this detailed code."""
     try:
-        content = read_fields(text)
-    except ServiceError:
-        content = {}
-    if not content:
-        raise _wrong("metainfo不合法")
+        yield
+    except Exception as error:
+        log.error("service fault (%s): %s", sub_code, fault(error))
+        code = UnifiedCode.SERVER_ERROR
+        raise ServiceError(code.message, service_code=code, sub_code=sub_code) from None
 
 
-def _wrong(sentence: str) -> ServiceError:
-    """A business parameter is missing or wrong. The sentence names it and never its value."""
-    return ServiceError(sentence, service_code=UnifiedCode.BAD_PARAMETERS)
-
-
-def _bad(sentence: str, method: str | None) -> Outcome:
-    detail = _BAD_QUERY if method == "query" else _BAD_INIT
+def _bad(sentence: str, method: str | None, detail: DetailedCode | None = None) -> Outcome:
+    detail = detail or (_BAD_QUERY if method == "query" else _BAD_INIT)
     return Outcome(UnifiedCode.BAD_PARAMETERS, sentence, {}, detail, method)
 
 
-def _told(detail: DetailedCode, method: str) -> Outcome:
-    message = OK_MESSAGE if detail.unified is UnifiedCode.OK else detail.message
+def _told(detail: DetailedCode, method: str | None) -> Outcome:
+    """A detailed code by itself. ``Message`` is its sentence, or the unified code's where that is fixed."""
+    message = detail.message
+    if detail.unified is UnifiedCode.OK:
+        message = OK_MESSAGE
+    elif detail.unified in (UnifiedCode.NOT_PERMITTED, UnifiedCode.SERVER_ERROR):
+        message = detail.unified.message
+    elif detail is _LOCKED:
+        message = detail.explanation
     return Outcome(detail.unified, message, {}, detail, method)

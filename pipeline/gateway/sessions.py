@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
-from sqlalchemy import delete
+from sqlalchemy import CursorResult, delete, update
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.errors import StoreError
@@ -37,9 +37,15 @@ class SessionState:
 
     Attributes:
         result: ``resultCodeSub`` of the finished verification, or None while it is not finished.
+        query_id: its id.
+        person_id: who is to be verified.
+        device_digest: keyed digest of the device that ``init`` named, or None.
     """
 
     result: str | None
+    query_id: str = ""
+    person_id: str = ""
+    device_digest: str | None = None
 
 
 class Sessions:
@@ -52,7 +58,9 @@ class Sessions:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def open(self, access_key_id: str, person_id: str, *, now: float) -> OpenedSession:
+    def open(
+        self, access_key_id: str, person_id: str, *, now: float, device_digest: str | None = None
+    ) -> OpenedSession:
         """Open a session for an enrolled person, and clear those that have ended."""
         day = time.strftime("%Y%m%d", time.gmtime(now))
         opened = OpenedSession(
@@ -70,16 +78,52 @@ class Sessions:
                         result=None,
                         created_at=int(now),
                         expires_at=int(now) + SESSION_LIFETIME_S,
+                        device_digest=device_digest,
                     )
                 )
         except IntegrityError:
             raise StoreError("a session's key or person was removed while it was opened") from None
         return opened
 
-    def find(self, access_key_id: str, query_id: str, biz_id: str, *, now: float) -> SessionState | None:
-        """The session with both ids, opened by this key and not ended; None for any other."""
+    def find(
+        self, access_key_id: str, query_id: str, biz_id: str | None, *, now: float
+    ) -> SessionState | None:
+        """The session with both ids, opened by this key and not ended; None for any other.
+
+        Args:
+            access_key_id: who asks.
+            query_id: its ``queryId``.
+            biz_id: its ``bizId``; None where the caller does not tell it.
+            now: seconds since 1970.
+        """
         with self._store.read() as session:
             row = session.get(SessionRow, query_id)
-        if row is None or row.access_key_id != access_key_id or row.biz_id != biz_id:
+        if row is None or row.access_key_id != access_key_id or biz_id not in (None, row.biz_id):
             return None
-        return SessionState(row.result) if row.expires_at >= int(now) else None
+        if row.expires_at < int(now):
+            return None
+        return SessionState(row.result, row.query_id, row.person_id, row.device_digest)
+
+    def finish(self, query_id: str, result: str, *, now: float) -> bool:
+        """Give a session its result. One statement decides, so it is finished once.
+
+        Args:
+            query_id: its ``queryId``.
+            result: ``resultCodeSub``.
+            now: seconds since 1970.
+
+        Returns:
+            False where it was finished before, has ended or never was.
+        """
+        statement = (
+            update(SessionRow)
+            .where(
+                SessionRow.query_id == query_id,
+                SessionRow.result.is_(None),
+                SessionRow.expires_at >= int(now),
+            )
+            .values(result=result)
+        )
+        with self._store.write() as session:
+            found = session.execute(statement, execution_options={"synchronize_session": False})
+            return cast("CursorResult[Any]", found).rowcount == 1
