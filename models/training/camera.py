@@ -11,7 +11,8 @@ import functools
 import cv2
 import numpy as np
 
-from models.training.data import F32, Image
+from pipeline.camera.frame import Image
+from pipeline.vision.types import F32
 
 
 @functools.cache
@@ -28,7 +29,7 @@ def noise(shape: tuple[int, ...], rng: np.random.Generator) -> F32:
     rows = (np.arange(height) + top) % 1024
     cols = (np.arange(width) + left) % 1024
     field = bank[rows[:, None], cols[None]]
-    return field[::-1] if rng.random() < 0.5 else field
+    return np.asarray(field[::-1] if rng.random() < 0.5 else field, np.float32)
 
 
 def tone(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:

@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from models.training.data import F32, Image
+from pipeline.camera.frame import Image
 from pipeline.vision.crop import CropKind, CropSpec, crop
+from pipeline.vision.types import F32
 
 #: Square of 1.5 times the longer box side, mirrored outside the picture: texture of the face.
 TIGHT: Final = CropSpec(96, CropKind.REFLECTED, 1.5)

@@ -69,9 +69,14 @@ class Trunk(nn.Module):
         self.mid = nn.Sequential(Separable(w1, w2, 2), *(Separable(w2, w2) for _ in range(3)))
         self.late = nn.Sequential(Separable(w2, w3, 2), Separable(w3, w3), Separable(w3, w3))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features at S/16 and at S/8."""
-        mid = self.mid(self.early(self.stem((x - 127.5) * (1 / 64.0))))
+    def low(self, x: Tensor) -> Tensor:
+        """Pixels to features (N, w1, S/4, S/4)."""
+        out: Tensor = self.early(self.stem((x - 127.5) * (1 / 64.0)))
+        return out
+
+    def high(self, low: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of `low` to those at S/16 and at S/8."""
+        mid = self.mid(low)
         return self.late(mid), mid
 
 
@@ -97,8 +102,12 @@ class PadNet(nn.Module):
 
     def forward(self, tight: Tensor, context: Tensor) -> Output:
         """Judge n faces, each crop (N, 3, 96, 96) BGR 0..255."""
-        far_t, mid_t = self.tight(tight)
-        far_c, _ = self.context(context)
+        return self.judge(self.tight.low(tight), self.context.low(context))
+
+    def judge(self, tight: Tensor, context: Tensor) -> Output:
+        """The rest of `forward`, from the low features of both crops."""
+        far_t, mid_t = self.tight.high(tight)
+        far_c, _ = self.context.high(context)
         map_t, map_c = self.patch_tight(far_t), self.patch_context(far_c)
         logit_t, logit_c = map_t.mean((1, 2, 3)), map_c.mean((1, 2, 3))
         joint = self.joint(torch.cat([far_t.mean((2, 3)), far_c.mean((2, 3))], 1))

@@ -24,16 +24,16 @@ from models.training.crops import TIGHT, jitter_box, pair
 from models.training.data import (
     DATASETS,
     DEV_SUBJECTS,
-    F32,
     NEUTRAL,
-    Image,
     Picture,
     backgrounds,
     load,
 )
 from models.training.recapture import distract, recapture
 from models.training.teachers import Teachers
+from pipeline.camera.frame import Image
 from pipeline.vision.detect import BlazeFaceDetector
+from pipeline.vision.types import F32
 
 VIEWS = 2
 #: Entries per picture: (live as it is, real attack, simulated attack of a live picture).

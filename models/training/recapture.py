@@ -5,8 +5,8 @@ Only what the medium and the second capture add stands here; the camera's own wa
 
 - Screen grid: the sub-pixel lattice is evaluated at the camera's pixel centres, so it aliases into moire
   by itself; its contrast falls with the pixel aperture (sinc) and the lens (Gaussian MTF).
-- Print: contrast of ink on paper (white 0.75 to 0.97, black 0.03 to 0.2 of full scale), smaller gamut, clustered
-  dots on screens turned 15, 45, 75 and 0 degrees, paper grain, cylindrical bend with Lambert shading.
+- Print: contrast of ink on paper (white 0.75 to 0.97, black 0.03 to 0.2 of full scale), smaller gamut,
+  clustered dots on screens turned by 15, 45 and 75 degrees, paper grain, cylindrical bend with shading.
 - Glass: a blurred lamp and a veil are added; glossy paper gets a sheen that multiplies and adds.
 - Refresh: bright and dark bands along the rows, from exposure time against the refresh of the panel.
 
@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.training.camera import defocus, jpeg, noise
-from models.training.data import F32, Image
+from pipeline.camera.frame import Image
+from pipeline.vision.types import F32
 
 MEDIA = ("photo", "sheet", "phone", "tablet", "monitor")
 
@@ -162,7 +163,9 @@ def _scaled(picture: Image, box: F32, factor: float) -> tuple[Image, F32]:
     return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8), box * np.float32(factor)
 
 
-def _frame(picture: Image, box: F32, sides: tuple[int, int, int, int], colour: F32) -> tuple[Image, F32]:
+def _frame(
+    picture: Image, box: F32, sides: tuple[int, int, int, int], colour: NDArray[np.float64]
+) -> tuple[Image, F32]:
     top, bottom, left, right = sides
     out = cv2.copyMakeBorder(
         picture, top, bottom, left, right, cv2.BORDER_CONSTANT, value=[float(c) for c in colour]
@@ -284,7 +287,7 @@ def _coverage(u: F32, v: F32, plane: tuple[int, int], radius: float) -> F32:
     qx = np.abs(u - width / 2) - (width / 2 - radius)
     qy = np.abs(v - height / 2) - (height / 2 - radius)
     outside = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0)) + np.minimum(np.maximum(qx, qy), 0) - radius
-    return np.clip(0.5 - outside, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(0.5 - outside, 0, 1), np.float32)
 
 
 def fingers(
@@ -380,7 +383,9 @@ def _compose(
     behind = back.astype(np.float32) * np.float32(dim)
     if rng.random() < 0.5:
         shift = rng.uniform(-10, 10, 2)
-        dark = cv2.warpAffine(mask, np.float32([[1, 0, shift[0]], [0, 1, shift[1]]]), (frame[1], frame[0]))
+        dark = cv2.warpAffine(
+            mask, np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32), (frame[1], frame[0])
+        )
         dark = cv2.GaussianBlur(dark, (0, 0), float(rng.uniform(2, 10)))
         behind *= (1 - np.float32(rng.uniform(0.1, 0.5)) * dark)[..., None]
     out = behind + (shown - behind) * mask[..., None]

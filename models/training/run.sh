@@ -1,5 +1,5 @@
 #!/bin/sh
-# The whole training: run.sh DETECTOR.onnx CACHE [DATA [TEACHERS]]. Seeded; about four hours on two slow cores.
+# The whole training: run.sh DETECTOR.onnx CACHE [DATA [TEACHERS]]. Seeded; some four hours on two idle slow cores.
 set -eu
 detector=$1 cache=$2 data=${3:-../shared/data} teachers=${4:-../shared/models}
 python=${PYTHON:-python}
@@ -8,11 +8,12 @@ $python -m models.training.pool --data "$data" --teachers "$teachers" --detector
 $python -m models.training.evaluate prepare --data "$data" --teachers "$teachers" --detector "$detector" \
     --out "$cache/bench.npz"
 $python -m models.training.train --pool "$cache/pool" --neutral --steps 3000 --out "$cache/neutral.pt"
+$python -m models.training.train --pool "$cache/pool" --freeze --start "$cache/neutral.pt"
 for name in nuaa_raw sankalita_webcam pourfard_bench selfie_replay_crops; do
-    $python -m models.training.train --pool "$cache/pool" --start "$cache/neutral.pt" --rate 1.5e-3 --steps 1500 \
-        --hold-out $name --out "$cache/folds/$name.pt"
+    $python -m models.training.train --pool "$cache/pool" --frozen --start "$cache/neutral.pt" --rate 2e-3 \
+        --steps 2500 --hold-out $name --out "$cache/folds/$name.pt"
 done
-$python -m models.training.train --pool "$cache/pool" --start "$cache/neutral.pt" --rate 1.5e-3 --steps 2500 \
-    --out "$cache/folds/all.pt"
+$python -m models.training.train --pool "$cache/pool" --frozen --start "$cache/neutral.pt" --rate 2e-3 \
+    --steps 2500 --out "$cache/folds/all.pt"
 $python -m models.training.evaluate lodo --bench "$cache/bench.npz" --folds "$cache/folds" --out "$cache/lodo.json"
 $python -m models.training.export --weights "$cache/folds/all.pt" --out models/livegate_pad.onnx

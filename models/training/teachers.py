@@ -10,10 +10,11 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from models.training.data import F32, Image
+from pipeline.camera.frame import Image
 from pipeline.nets.prelu import rewrite_prelu
 from pipeline.nets.session import make_session
 from pipeline.vision.crop import FACENOX, MINIFASNET_V1SE, MINIFASNET_V2, CropSpec, crop_batch
+from pipeline.vision.types import F32
 
 NAMES = ("minifasnet_v2", "minifasnet_v1se", "facenox")
 _FILES = ("minifasnet_v2_27_80.onnx", "minifasnet_v1se_40_80.onnx", "facenox_minifasnetv2se_128.onnx")

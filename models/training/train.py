@@ -13,8 +13,10 @@ import copy
 import csv
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,6 +80,7 @@ class Pool:
         dataset: name of the data set.
         logits: (n, 3) of the teachers, NaN where they were not asked.
         crops: one array per folder, (all, 2 views, 2 crops, 96, 96, 3) uint8, mapped and not read.
+        low: one array per folder of frozen low features, (all, 2, 2, w1, 24, 24) float16; empty without.
     """
 
     index: NDArray[np.int64]
@@ -87,21 +90,27 @@ class Pool:
     dataset: NDArray[np.str_]
     logits: NDArray[np.float32]
     crops: list[NDArray[np.uint8]]
+    low: list[NDArray[np.float16]]
 
 
-def read_pool(folders: list[Path], hold_out: str | None, neutral: bool = False) -> Pool:
+def read_pool(
+    folders: list[Path], hold_out: Sequence[str], *, neutral: bool = False, frozen: bool = False
+) -> Pool:
     """Read pools; entries whose face or scene comes from `hold_out` are left out.
 
     Args:
         folders: of `models.training.pool`, made with different seeds.
-        hold_out: a data set, or None.
+        hold_out: data sets that must not be seen.
         neutral: keep only press pictures, which belong to no labelled data set.
+        frozen: use the low features that `freeze` wrote beside the crops.
     """
     rows: list[tuple[int, dict[str, str]]] = []
     for number, folder in enumerate(folders):
         with (folder / "entries.tsv").open(newline="") as handle:
             rows += [(number, row) for row in csv.DictReader(handle, delimiter="\t")]
-    rows = [r for r in rows if r[1]["dataset"] != hold_out and (not neutral or r[1]["dataset"] in NEUTRAL)]
+    rows = [
+        r for r in rows if r[1]["dataset"] not in hold_out and (not neutral or r[1]["dataset"] in NEUTRAL)
+    ]
     index = np.array([int(row["index"]) for _, row in rows])
     number = np.array([k for k, _ in rows])
     logits = [np.load(folder / "logits.npy") for folder in folders]
@@ -113,7 +122,37 @@ def read_pool(folders: list[Path], hold_out: str | None, neutral: bool = False) 
         np.array([row["dataset"] for _, row in rows]),
         np.stack([logits[k][i] for k, i in zip(number, index, strict=True)]),
         [np.load(folder / "crops.npy", mmap_mode="r") for folder in folders],
+        [np.load(folder / "low.npy", mmap_mode="r") for folder in folders] if frozen else [],
     )
+
+
+def freeze(folder: Path, weights: Path) -> None:
+    """Write the low features of every entry once, so that training need not go through them.
+
+    The weights must come from a ``--neutral`` run: then the frozen part has seen no labelled data set, and
+    one file serves every fold. The second view is mirrored, in place of mirroring at random.
+    """
+    net = PadNet()
+    net.load_state_dict(torch.load(weights, weights_only=True))
+    net.eval()
+    torch.set_num_threads(1)
+    crops = np.load(folder / "crops.npy", mmap_mode="r")
+    with (folder / "entries.tsv").open(newline="") as handle:
+        done = [int(row["index"]) for row in csv.DictReader(handle, delimiter="\t")]
+    width = net.tight.early[-1].body[-1].num_features  # type: ignore[union-attr,index]
+    size = crops.shape[3] // 4
+    out = np.lib.format.open_memmap(
+        folder / "low.npy", mode="w+", dtype=np.float16, shape=(len(crops), 2, 2, width, size, size)
+    )
+    with torch.no_grad():
+        for start in range(0, len(done), 32):
+            rows = done[start : start + 32]
+            entries = np.stack([crops[i] for i in rows])
+            raw = torch.from_numpy(entries).permute(0, 1, 2, 5, 3, 4).float()
+            raw[:, 1] = raw[:, 1].flip(-1)
+            for k, trunk in enumerate((net.tight, net.context)):
+                low = trunk.low(raw[:, :, k].flatten(0, 1).contiguous(memory_format=torch.channels_last))
+                out[rows, :, k] = low.unflatten(0, (len(rows), 2)).numpy()
 
 
 def weights(pool: Pool, recipe: Recipe) -> NDArray[np.float64]:
@@ -153,7 +192,9 @@ def augment(batch: Tensor, rng: np.random.Generator) -> Tensor:
     return batch
 
 
-def loss(out: Output, tight: Tensor, live: Tensor, real: Tensor, logits: Tensor, recipe: Recipe) -> Tensor:
+def loss(
+    out: Output, tight: Tensor | None, live: Tensor, real: Tensor, logits: Tensor, recipe: Recipe
+) -> Tensor:
     """Labels, branches, teachers, distillation on unsimulated pictures, spectrum, agreement of pairs."""
     target = live * (1 - 2 * recipe.smoothing) + recipe.smoothing
     bce = functional.binary_cross_entropy_with_logits
@@ -167,11 +208,25 @@ def loss(out: Output, tight: Tensor, live: Tensor, real: Tensor, logits: Tensor,
         if right.any():
             soft = torch.sigmoid(mean[right] / 2)
             total = total + recipe.distil * bce(out.logit[right] / 2, soft)
-    if out.spectrum is not None:
+    if out.spectrum is not None and tight is not None:
         total = total + recipe.fourier * functional.mse_loss(out.spectrum, log_spectrum(tight))
     first = out.logit[: recipe.pairs].clamp(-6, 6)
     second = out.logit[recipe.batch : recipe.batch + recipe.pairs].clamp(-6, 6)
     return total + recipe.agree * functional.mse_loss(first, second)
+
+
+def gather(
+    pool: Pool, arrays: list[NDArray[Any]], pick: NDArray[np.int64], view: NDArray[np.int64]
+) -> NDArray[Any]:
+    """Entries `pick` under boxes `view`, out of the arrays of several folders."""
+    rows = zip(pool.folder[pick], pool.index[pick], view, strict=True)
+    return np.stack([arrays[folder][index, v] for folder, index, v in rows])
+
+
+def _split(batch: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    tensor = torch.from_numpy(batch).float()
+    first, second = (tensor[:, k].contiguous(memory_format=torch.channels_last) for k in range(2))
+    return first, second
 
 
 def train(
@@ -192,25 +247,31 @@ def train(
     if start is not None:
         net.load_state_dict(torch.load(start, weights_only=True))
     average = copy.deepcopy(net)
+    for part in (net.tight, net.context) if pool.low else ():
+        part.stem.requires_grad_(False)
+        part.early.requires_grad_(False)
     chance = weights(pool, recipe)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
+    learnt = [p for p in net.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learnt, lr=recipe.rate, weight_decay=recipe.decay)
     started, progress, step, shown = time.monotonic(), 0.0, 0, 0.0
     while progress < 1:
         pick = rng.choice(len(pool.index), recipe.batch, p=chance)
         pick = np.concatenate([pick, pick[: recipe.pairs]])
         view = rng.integers(0, 2, len(pick))
         view[recipe.batch :] = 1 - view[: recipe.pairs]
-        raw = np.stack(
-            [pool.crops[pool.folder[p]][pool.index[p], v] for p, v in zip(pick, view, strict=True)]
-        )
-        batch = augment(torch.from_numpy(raw).permute(0, 1, 4, 2, 3).float(), rng)
-        tight = batch[:, 0].contiguous(memory_format=torch.channels_last)
-        context = batch[:, 1].contiguous(memory_format=torch.channels_last)
         warm = min(1.0, progress / 0.05 + 0.05)
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate * warm * (0.5 + 0.5 * np.cos(np.pi * progress)) + 1e-5
+        tight: Tensor | None = None
+        if pool.low:
+            first, second = _split(gather(pool, pool.low, pick, view))
+            out = net.judge(first, second)
+        else:
+            batch = torch.from_numpy(gather(pool, pool.crops, pick, view)).permute(0, 1, 4, 2, 3).float()
+            tight, context = _split(augment(batch, rng).numpy())
+            out = net(tight, context)
         value = loss(
-            net(tight, context),
+            out,
             tight,
             torch.from_numpy(pool.live[pick]),
             torch.from_numpy(pool.real[pick]),
@@ -219,7 +280,7 @@ def train(
         )
         optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        torch.nn.utils.clip_grad_norm_(learnt, 2.0)
         optimiser.step()
         keep = min(recipe.ema, (step + 1) / (step + 20))
         with torch.no_grad():
@@ -239,18 +300,24 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pool", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--hold-out", default=None, help="data set that must not be seen")
+    parser.add_argument("--out", type=Path, default=Path("net.pt"))
+    parser.add_argument("--hold-out", nargs="+", default=[], help="data sets that must not be seen")
     parser.add_argument("--neutral", action="store_true", help="press pictures only: a start for every fold")
     parser.add_argument("--start", type=Path, default=None, help="weights of a --neutral run")
+    parser.add_argument("--freeze", action="store_true", help="write low features of --start, train nothing")
+    parser.add_argument("--frozen", action="store_true", help="train above the low features")
     parser.add_argument("--rate", type=float, default=Recipe().rate)
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--steps", type=int, default=Recipe().steps)
     parser.add_argument("--minutes", type=float, default=60.0)
     args = parser.parse_args()
+    if args.freeze:
+        for folder in args.pool:
+            freeze(folder, args.start)
+        return
     recipe = Recipe(seed=args.seed, steps=args.steps, rate=args.rate)
-    pool = read_pool(args.pool, args.hold_out, args.neutral)
-    print(f"{len(pool.index)} entries, {int(pool.live.sum())} live, held out: {args.hold_out}", flush=True)
+    pool = read_pool(args.pool, args.hold_out, neutral=args.neutral, frozen=args.frozen)
+    print(f"{len(pool.index)} entries, {int(pool.live.sum())} live, without {args.hold_out}", flush=True)
     net, facts = train(pool, recipe, args.minutes, args.start)
     torch.save(net.state_dict(), args.out)
     note = {
