@@ -12,15 +12,12 @@ import cv2
 import numpy as np
 
 from pipeline.camera.frame import Image
+from pipeline.camera.header import picture_format, picture_header
+from pipeline.errors import FrameError
 
-_PNG_START: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_END: Final = b"IEND\xaeB`\x82"
-_JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
 _JPEG_SCAN: Final = b"\xff\xda"
-# Start-of-frame markers, ITU-T T.81, table B.1: all of 0xC0..0xCF but DHT (C4), JPG (C8) and DAC (CC).
-_JPEG_SIZES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 # An honest progressive JPEG has about ten scans. Each one, even of a few bytes, makes the decoder pass over
 # the whole picture: a small file with thousands of them would keep a core busy for hours.
 _MAX_SCANS: Final = 64
@@ -80,17 +77,21 @@ def check_header(data: bytes, limits: PictureLimits) -> PictureProblem | None:
     """
     if len(data) > limits.file_bytes:
         return PictureProblem.TOO_MANY_BYTES
-    if data.startswith(_PNG_START):
-        size, whole = _png_size(data), data.rfind(_PNG_END) > 0
-    elif data.startswith(_JPEG_START):
+    if picture_format(data) not in ("jpeg", "png"):
+        return PictureProblem.NOT_JPEG_OR_PNG
+    try:
+        header = picture_header(data)
+    except FrameError:
+        return PictureProblem.CUT_OFF
+    if header.format == "png":
+        whole = data.rfind(_PNG_END) > 0
+    else:
         if data.count(_JPEG_SCAN) > _MAX_SCANS:
             return PictureProblem.UNREADABLE
-        size, whole = _jpeg_size(data), data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN) > 0
-    else:
-        return PictureProblem.NOT_JPEG_OR_PNG
-    if size is None or not whole:
+        whole = data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN) > 0
+    if not whole:
         return PictureProblem.CUT_OFF
-    width, height = size
+    width, height = header.width, header.height
     if min(width, height) < limits.min_side:
         return PictureProblem.TOO_SMALL
     if width * height > limits.max_pixels:
@@ -118,32 +119,3 @@ def decode_picture(data: bytes, limits: PictureLimits) -> Image | PictureProblem
     if image is None or image.dtype != np.uint8 or image.ndim != 3:
         return PictureProblem.UNREADABLE
     return np.ascontiguousarray(image)
-
-
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height out of IHDR, which is the first chunk (PNG specification, 11.2.2)."""
-    if len(data) < 33 or data[12:16] != b"IHDR":
-        return None
-    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height out of the first start-of-frame segment (ITU-T T.81, B.2.2)."""
-    at = 2
-    while at + 9 <= len(data):
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if marker in _JPEG_BARE:
-            at += 2
-            continue
-        if marker in _JPEG_SIZES:
-            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in (0xD9, 0xDA) or length < 2:
-            return None
-        at += 2 + length
-    return None

@@ -115,7 +115,7 @@ def test_a_jpeg_of_a_thousand_scans_is_refused(monkeypatch: Any) -> None:
         (encode(".webp"), PictureProblem.NOT_JPEG_OR_PNG),
         (b"\xff\xd8\xff\xd9", PictureProblem.CUT_OFF),
         (encode(".jpg", IMAGE[:63]), PictureProblem.TOO_SMALL),
-        (png(0, 0), PictureProblem.TOO_SMALL),
+        (png(0, 0), PictureProblem.CUT_OFF),
         (encode(".jpg") + b"\0" * 1024 * 1024, PictureProblem.TOO_MANY_BYTES),
     ],
     ids=["empty", "gif", "bmp", "webp", "no frame", "small", "no size", "large"],
