@@ -211,10 +211,8 @@ class FaceVerify:
                 attempt.fail()
             if keep is not None:
                 keep(file)  # a picture that can't be kept fails the request before success is answered
-            if session is not None and not self._sessions.finish(
-                session.query_id, _PASSED if passed else _NOT_PASSED, now=now
-            ):
-                raise wrong("queryId不合法")
+            if session is not None:
+                self._sessions.finish(session.query_id, _PASSED if passed else _NOT_PASSED, now=now)
         return Outcome(UnifiedCode.OK, OK_MESSAGE, {"score": score}, None, "match")
 
     def _init(self, owner: str, fields: Mapping[str, Any], now: float, trace: Trace) -> Outcome:
@@ -280,16 +278,17 @@ class FaceVerify:
             return self._embedder()
 
     def _running_session(self, owner: str, fields: Mapping[str, Any], now: float) -> SessionState | None:
-        """The unfinished session that a ``match`` names by ``queryId``; None where it names none."""
+        """The session of this key that a ``match`` names by ``queryId``, and that it will finish.
+
+        None where it names none, or one that is unknown or finished: a result is never changed.
+        """
         if fields.get("queryId") in (None, ""):
             return None
         query_id = text_of(fields, "queryId", None)
-        found = None
-        if _QUERY_ID.fullmatch(query_id):
-            found = self._sessions.find(owner, query_id, None, now=now)
-        if found is None or found.result is not None:
+        if not _QUERY_ID.fullmatch(query_id):
             raise wrong("queryId不合法")
-        return found
+        found = self._sessions.find(owner, query_id, None, now=now)
+        return None if found is None or found.result is not None else found
 
     def _identity(self, fields: Mapping[str, Any], trace: Trace) -> Identity | None:
         """The claimed identity; None where the strict check says that no such number can exist."""

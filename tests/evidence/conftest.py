@@ -24,6 +24,7 @@ from pipeline.gateway import Gateway, GatewayOptions, Identity, InProcessTranspo
 from pipeline.gateway.authority import EmbeddingModel
 from pipeline.gateway.faces import FaceReading
 from pipeline.gateway.keeping import EvidenceRow
+from pipeline.gateway.risk import NO_LOCKS
 from pipeline.protocol.signing import AccessKey, signed_form
 
 NOW = 1_795_480_042.0  # 2026-11-24T00:27:22Z
@@ -154,7 +155,7 @@ def make_client(tmp_path: Path, blank_database: Path, pair: Pair) -> Iterator[Ca
         gateway = Gateway(
             open_authority(f"sqlite:///{path}"),
             FakeEmbedder,
-            options=GatewayOptions(evidence=factory),
+            options=GatewayOptions(evidence=factory, risk=NO_LOCKS),
             clock=lambda: clock[0],
         )
         opened.append(gateway)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.gateway import Gateway, RawAnswer, RawRequest, open_authority
+from pipeline.gateway import Gateway, GatewayOptions, RawAnswer, RawRequest, open_authority
 from pipeline.gateway.access import Nonces
 from pipeline.gateway.admission import REQUIRED
+from pipeline.gateway.risk import NO_LOCKS
 from pipeline.protocol.answers import Answer, Refusal, parse_answer
 from pipeline.protocol.signing import AccessKey
 
@@ -34,7 +35,9 @@ RELAXED = settings(
 def fuzzed(tmp_path_factory: pytest.TempPathFactory, kit: Any) -> Iterator[Any]:
     """One gateway for all examples of this module."""
     url = f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'authority.db'}"
-    gateway = Gateway(open_authority(url), kit.embedder, clock=lambda: kit.now)
+    gateway = Gateway(
+        open_authority(url), kit.embedder, clock=lambda: kit.now, options=GatewayOptions(risk=NO_LOCKS)
+    )
     caller = kit.caller(gateway, AccessKey("testid", "testsecret"))
     gateway.access_keys.put(caller.key, now=kit.now)
     kit.enroll(caller, 1)
