@@ -11,7 +11,7 @@ from pipeline.evidence.keys import (
     read_private_key,
     read_public_key,
 )
-from pipeline.evidence.purge import LIMITS, PurgeReport, purge
+from pipeline.evidence.purging import LIMITS, PurgeReport, purge
 from pipeline.evidence.records import Record, Sealed, list_records, open_records, read_database, read_files
 from pipeline.evidence.sealing import (
     DEFAULT_RETENTION_DAYS,

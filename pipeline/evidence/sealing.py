@@ -47,8 +47,7 @@ class SealedEvidence:
         retention_days: int = DEFAULT_RETENTION_DAYS,
         delete_after_query: bool = False,
     ) -> None:
-        if not 1 <= retention_days <= LONGEST_RETENTION_DAYS:
-            raise SettingsError(f"the retention of evidence is 1 to {LONGEST_RETENTION_DAYS} days")
+        _check_retention(retention_days)
         self._store = authority.store
         self._vault = authority.vault
         self._key = key
@@ -112,8 +111,9 @@ def sealed_evidence(
         delete_after_query: as in `SealedEvidence`.
 
     Raises:
-        SettingsError: no key, an unusable key, or a private one.
+        SettingsError: no key, an unusable key, a private one, or a retention out of range.
     """
+    _check_retention(retention_days)
     key = read_public_key(public_key)
 
     def make(authority: Authority) -> SealedEvidence:
@@ -127,6 +127,11 @@ def sealed_evidence(
 def consent_digest(vault: Vault, consent: str) -> str:
     """Keyed digest that a consent reference is found by, 64 hex digits."""
     return vault.digest("consent reference", consent)
+
+
+def _check_retention(days: int) -> None:
+    if not 1 <= days <= LONGEST_RETENTION_DAYS:
+        raise SettingsError(f"the retention of evidence is 1 to {LONGEST_RETENTION_DAYS} days")
 
 
 def to_row(context: Context, sealed: bytes) -> EvidenceRow:

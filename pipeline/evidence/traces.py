@@ -111,8 +111,11 @@ def find(pieces: Pieces, chunks: Iterable[bytes]) -> set[int]:
     rest = b""
     for chunk in chunks:
         data = rest + chunk
+        if len(data) < PIECE:
+            rest = data
+            continue
         for offset in range(8):
-            words = np.frombuffer(data, "<u8", count=max(0, len(data) - offset) // 8, offset=offset)
+            words = np.frombuffer(data, "<u8", count=(len(data) - offset) // 8, offset=offset)
             # the second half of the last word's piece is in the next chunk, which repeats these bytes
             at = np.flatnonzero(table[words[:-1] & mask])
             place = np.searchsorted(pieces.first, words[at])

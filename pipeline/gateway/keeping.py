@@ -144,7 +144,7 @@ def plan_keeping(
         log.info("%s: no consent reference, the picture is not kept", arrival.request_id)
         return None
     consent = _read_consent(arrival.consents)
-    query_id = fields.get("queryId")
+    query_id = fields.get("queryId") or None
     if query_id is not None and not (isinstance(query_id, str) and _QUERY_ID.fullmatch(query_id)):
         raise _wrong("queryId不合法")
 
