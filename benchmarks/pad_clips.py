@@ -5,6 +5,7 @@
     python -m benchmarks.pad_clips continuity
     python -m benchmarks.pad_clips motion
     python -m benchmarks.pad_clips judge
+    python -m benchmarks.pad_clips report              all of it into docs/pad-results
 
 There are eight labelled clips of seven people: enough to see an order of magnitude, not to prove a rate.
 """
@@ -12,9 +13,13 @@ There are eight labelled clips of seven people: enough to see an order of magnit
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import itertools
 import json
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +29,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pad_data import WORK, clips, load_nets, share
+from benchmarks.pad_data import WORK, clips, load_nets, read_clip, share
 from pipeline.camera.frame import Frame, Image
 from pipeline.liveness.calibration import load_calibration
 from pipeline.liveness.continuity import correlation as patch_correlation
@@ -38,6 +43,12 @@ from pipeline.vision import Vision
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_LAG_S = 2.0
+NOISE = (0.5, 1, 2, 4, 8)
+"""Standard deviations of a still's noise, grey levels."""
+FEW = (
+    "Eight labelled clips of seven people, five live and three replays. They show an order of magnitude; no "
+    "rate can be had from them."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +200,7 @@ def show_continuity(args: argparse.Namespace) -> None:
 
 
 def show_motion(args: argparse.Namespace) -> None:
-    """Motion ratio of live clips, and of a frame held still under noise, exposure drift and JPEG."""
+    """Motion ratio of clips, and of a frame held still under noise, exposure drift and coding."""
     vision = Vision(open_store())
     rng = np.random.default_rng(0)
     highest = 0.0
@@ -214,24 +225,47 @@ def show_motion(args: argparse.Namespace) -> None:
         middle = next((i for i in range(len(frames) // 2, len(frames)) if boxes[i] is not None), None)
         if middle is None or (box := boxes[middle]) is None:
             continue
-        for sigma, quality in itertools.product((0.5, 1, 2, 4, 8), (None, 95, 80, 50)):
-            stills = [still(frames[middle], sigma, 1 + 0.01 * k, quality, rng) for k in range(6)]
-            cuts = [c for s in stills if (c := face_grey(s, box)) is not None]
-            worst = max(motion_ratio(cuts[0], c) for c in cuts[1:])
+        for sigma, how in itertools.product(NOISE, ("", "jpeg 95", "jpeg 80", "jpeg 50", "mp4v", "VP80")):
+            cuts = [
+                c for s in stills(frames[middle], sigma, how, rng) if (c := face_grey(s, box)) is not None
+            ]
+            worst = max((motion_ratio(cuts[0], c) for c in cuts[1:]), default=0.0)
             if worst > 2.5:
-                print(f"   still: noise {sigma}, JPEG {quality}: {worst:.2f}")
+                print(f"   held still: noise {sigma} {how}: {worst:.2f}")
             highest = max(highest, worst)
     print(f"largest ratio of a still: {highest:.2f}; bound {BOUND}")
 
 
-def still(frame: Frame, sigma: float, gain: float, quality: int | None, rng: np.random.Generator) -> Image:
-    """One more exposure of a scene that does not move: noise of ``sigma`` grey levels, gain, JPEG."""
-    noise = sigma * rng.standard_normal(frame.image.shape, dtype=np.float32)
-    image = np.clip(frame.image * np.float32(gain) + noise, 0, 255).astype(np.uint8)
-    if quality is None:
-        return image
-    coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), dtype=np.uint8)
+def stills(frame: Frame, sigma: float, how: str, rng: np.random.Generator) -> list[Image]:
+    """Exposures of a scene that does not move: noise, 1 % more gain a step, then coded.
+
+    Args:
+        frame: the scene.
+        sigma: standard deviation in grey levels.
+        how: ``jpeg QUALITY``, a video codec's four letters, or nothing.
+        rng: of the noise.
+    """
+    images = []
+    for k in range(6):
+        noise = sigma * rng.standard_normal(frame.image.shape, dtype=np.float32)
+        images.append(np.clip(frame.image * np.float32(1 + 0.01 * k) + noise, 0, 255).astype(np.uint8))
+    if how.startswith("jpeg"):
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(how.split()[1])]
+        coded = [cv2.imencode(".jpg", image, quality)[1] for image in images]
+        return [np.asarray(cv2.imdecode(c, cv2.IMREAD_COLOR), dtype=np.uint8) for c in coded]
+    return through_video(images, how) if how else images
+
+
+def through_video(images: Sequence[Image], codec: str) -> list[Image]:
+    """The pictures as they come out of a video file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / ("clip.webm" if codec == "VP80" else "clip.mp4"))
+        height, width = images[0].shape[:2]
+        writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*codec), 30.0, (width, height))
+        for image in images:
+            writer.write(image)
+        writer.release()
+        return [frame.image for frame in read_clip(Path(path))[1]]
 
 
 def show_judge(args: argparse.Namespace) -> None:
@@ -246,21 +280,49 @@ def show_judge(args: argparse.Namespace) -> None:
         session = judge.begin("benchmark", live=False)
         face_at = None
         guidance: dict[str, int] = {}
+        spent: list[float] = []
         for frame in frames:
             view = vision.see(frame)
             face_at = frame.t if face_at is None and view.face is not None else face_at
+            start = time.perf_counter()
             step = session.observe(frame, view)
+            if step.evidence is not None:
+                spent.append((time.perf_counter() - start) * 1e3)
             if step.guidance is not None:
-                guidance[step.guidance] = guidance.get(step.guidance, 0) + 1
+                guidance[step.guidance.value] = guidance.get(step.guidance.value, 0) + 1
             if step.verdict is not None:
                 break
         verdict = session.finish()
         after = verdict.elapsed_ms - 1e3 * (face_at or 0.0)
         print(
             f"{row['label']:5} {row['species']:13} -> {verdict.state} {verdict.reason or ''} "
-            f"score {verdict.score:.3f}, {verdict.frames} frames, {verdict.elapsed_ms:.0f} ms "
-            f"({after:.0f} after the first face) {guidance}"
+            f"score {verdict.score:.3f}, {verdict.frames} judged, {verdict.elapsed_ms:.0f} ms of video "
+            f"({after:.0f} after the first face), {np.median(spent or [0]):.1f} ms a judged frame of "
+            f"{frames[0].width}x{frames[0].height}, guidance {guidance or 'none'}"
         )
+
+
+def report(args: argparse.Namespace) -> None:
+    """Write what all the others print to docs/pad-results."""
+    from benchmarks.pad_stills import facts, today
+
+    parts = (
+        ("Correlation of log-odds in time", show_correlation),
+        ("The same-face guard", show_continuity),
+        ("Motion", show_motion),
+        ("The whole judge, default settings", show_judge),
+    )
+    lines = ["# Clips: correlation, continuity, motion, verdicts", ""]
+    lines += [*facts("python -m benchmarks.pad_clips report"), "", FEW, ""]
+    for title, work in parts:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            work(args)
+        lines += [f"## {title}", "", (work.__doc__ or "").partition("\n")[0], ""]
+        lines += ["```", printed.getvalue().rstrip(), "```", ""]
+    path = ROOT / "docs" / "pad-results" / f"{today()}-clips.md"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    print(path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -277,13 +339,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "continuity": show_continuity,
         "motion": show_motion,
         "judge": show_judge,
+        "report": report,
     }
     for name, work in works.items():
         command = commands.add_parser(name, help=(work.__doc__ or "").partition("\n")[0])
         command.set_defaults(run=work)
-        if name in ("score", "judge"):
+        if name in ("score", "judge", "report"):
             command.add_argument("--net", action="append", metavar="NAME[=FILE]")
-        if name == "judge":
+        if name in ("judge", "report"):
             command.add_argument("--apcer", type=float, default=0.01)
     args = parser.parse_args(argv)
     args.run(args)

@@ -100,6 +100,17 @@ def test_noise_and_exposure_drift_are_not_motion(sigma: float, gain: float, seed
     assert ratio(expose(base, 0, sigma), expose(base, seed, sigma, gain)) < BOUND
 
 
+def test_saturated_pixels_are_left_out() -> None:
+    """What is clipped follows no gain: brighter by 5 %, the rest of the scene changes and it does not."""
+    base = scene()
+    base[60:120, 60:150] = 400.0
+    base[90:160, 120:180, 1] = 300.0
+    assert ratio(expose(base, 0), expose(base, 1, gain=1.05)) < BOUND
+    white = np.full((240, 320, 3), 255, np.uint8)
+    assert ratio(white, white) == 0
+    assert ratio(expose(base, 0), white) == 0
+
+
 @pytest.mark.parametrize("quality", [95, 80, 60])
 def test_jpeg_is_not_motion(quality: int) -> None:
     base = scene()
