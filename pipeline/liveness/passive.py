@@ -29,21 +29,21 @@ class NetSpec:
     """What one net wants and says.
 
     Attributes:
-        crop: region, size, colour order and range of its input.
-        live: index of live among its logits.
-        classes: number of its logits.
+        crops: for each input of the net in its order: region, size, colour order and range.
+        classes: number of its logits; 1 for a net that gives the log-odds of live itself.
+        live: index of live among them.
     """
 
-    crop: CropSpec
-    live: int
+    crops: tuple[CropSpec, ...]
     classes: int
+    live: int = 0
 
 
 NETS: Final[Mapping[str, NetSpec]] = {
-    "fr_liveness": NetSpec(FR_LIVENESS, live=0, classes=3),
-    "minifasnet_v2": NetSpec(MINIFASNET_V2, live=1, classes=3),
-    "minifasnet_v1se": NetSpec(MINIFASNET_V1SE, live=1, classes=3),
-    "facenox": NetSpec(FACENOX, live=0, classes=2),
+    "fr_liveness": NetSpec((FR_LIVENESS,), classes=3, live=0),
+    "minifasnet_v2": NetSpec((MINIFASNET_V2,), classes=3, live=1),
+    "minifasnet_v1se": NetSpec((MINIFASNET_V1SE,), classes=3, live=1),
+    "facenox": NetSpec((FACENOX,), classes=2, live=0),
 }
 """Nets by their name in the model manifest. Crops and class order were measured, see docs/pad-results."""
 
@@ -81,7 +81,7 @@ def live_log_odds(logits: F32, live: int) -> float:
     """Log-odds of one class under softmax: its logit less the log-sum-exp of the others.
 
     Args:
-        logits: float (k,) with k >= 2.
+        logits: float (k,); a single one is the log-odds already.
         live: index of live.
 
     Returns:
@@ -90,6 +90,8 @@ def live_log_odds(logits: F32, live: int) -> float:
     values = np.asarray(logits, np.float64)
     if not np.isfinite(values).all():
         return math.nan
+    if values.size == 1:
+        return float(values[0])
     others = np.delete(values, live)
     top = float(others.max())
     return float(values[live]) - top - math.log(float(np.exp(others - top).sum()))
@@ -100,28 +102,30 @@ class PassiveNet:
 
     Args:
         name: a key of `NETS`.
-        path: its ONNX file, input float32 (n, 3, size, size).
+        path: its ONNX file; inputs float32 (n, 3, size, size), the first output logits (n, classes).
         threads: onnxruntime threads.
+        spec: what a net that `NETS` does not know wants and says.
 
     Raises:
         SettingsError: there is no such net.
         ModelError: the file can't be loaded or is another net.
     """
 
-    def __init__(self, name: str, path: Path, *, threads: int = 1) -> None:
-        if name not in NETS:
+    def __init__(self, name: str, path: Path, *, threads: int = 1, spec: NetSpec | None = None) -> None:
+        if spec is None and name not in NETS:
             raise SettingsError(f"no liveness net is called {name!r}; there are {', '.join(NETS)}")
         self.name = name
-        self.spec = NETS[name]
+        self.spec = spec or NETS[name]
         self._session = make_session(path, threads=threads)
-        entry = self._session.get_inputs()[0]
-        size = self.spec.crop.size
-        if list(entry.shape[1:]) != [3, size, size]:
-            raise ModelError(
-                f"{path.name} is not {name}: its input is {entry.shape}, not N x 3 x {size} x {size}"
-            )
-        self._input: str = entry.name
-        self._planes = np.empty((1, 3, size, size), np.float32)
+        entries = self._session.get_inputs()
+        wanted = [[3, crop.size, crop.size] for crop in self.spec.crops]
+        if [list(entry.shape[1:]) for entry in entries] != wanted:
+            raise ModelError(f"{path.name} is not {name}: its inputs are not {wanted} after the batch")
+        self._planes = {
+            entry.name: (crop, np.empty((1, 3, crop.size, crop.size), np.float32))
+            for entry, crop in zip(entries, self.spec.crops, strict=True)
+        }
+        self._output: str = self._session.get_outputs()[0].name
 
     def log_odds(self, image: Image, box: F32) -> float:
         """Log-odds of live for one face; NaN where the net gives no number.
@@ -134,8 +138,8 @@ class PassiveNet:
             FrameError: the box has no area or lies outside the picture.
             ModelError: the net's output is not what its entry says.
         """
-        planes = crop_batch(image, [box], self.spec.crop, self._planes)
-        logits = self._session.run(None, {self._input: planes})[0].reshape(-1)
+        feeds = {name: crop_batch(image, [box], crop, out) for name, (crop, out) in self._planes.items()}
+        logits = self._session.run([self._output], feeds)[0].reshape(-1)
         if logits.size != self.spec.classes:
             raise ModelError(f"{self.name} gave {logits.size} outputs, not {self.spec.classes}")
         return live_log_odds(logits, self.spec.live)

@@ -16,9 +16,9 @@ from onnx import TensorProto, helper
 from pipeline.errors import ModelError, ModelMissingError, SettingsError
 from pipeline.liveness.calibration import load_calibration
 from pipeline.liveness.evidence import sigmoid
-from pipeline.liveness.passive import MISSING, NETS, PassiveNet, PassiveScorer, live_log_odds
+from pipeline.liveness.passive import MISSING, NETS, NetSpec, PassiveNet, PassiveScorer, live_log_odds
 from pipeline.nets import load_manifest, open_store
-from pipeline.vision import Vision
+from pipeline.vision import CropKind, CropSpec, Vision, crop_batch
 from pipeline.vision.types import View
 
 from .support import NO_FACE, calibration, view
@@ -109,6 +109,30 @@ def test_a_file_of_another_net_is_refused(tmp_path: Path) -> None:
         net.log_odds(image(), BOX)
 
 
+def test_a_net_of_two_crops_gets_each_in_its_own_input(tmp_path: Path) -> None:
+    """The output is the mean of the first input less that of the second: both crops came through in order."""
+    tight, context = CropSpec(32, CropKind.REFLECTED, 1.0), CropSpec(64, CropKind.SHIFTED, 2.0)
+    sizes = {"tight": tight.size, "context": context.size}
+    nodes = [helper.make_node("ReduceMean", [name], [f"{name}_mean"], keepdims=0) for name in sizes]
+    nodes.append(helper.make_node("Sub", ["tight_mean", "context_mean"], ["live"]))
+    graph = helper.make_graph(
+        nodes,
+        "two",
+        [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["n", 3, v, v]) for k, v in sizes.items()],
+        [helper.make_tensor_value_info("live", TensorProto.FLOAT, [])],
+    )
+    path = tmp_path / "two.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    net = PassiveNet("two", path, spec=NetSpec((tight, context), classes=1))
+    picture = np.zeros((96, 96, 3), np.uint8)
+    picture[20:60, 20:60] = 200
+    expected = crop_batch(picture, [BOX], tight).mean() - crop_batch(picture, [BOX], context).mean()
+    assert expected > 50
+    assert net.log_odds(picture, BOX) == pytest.approx(expected, abs=0.01)
+    with pytest.raises(ModelError):
+        PassiveNet("two", path, spec=NetSpec((tight,), classes=1))
+
+
 def test_unknown_or_repeated_nets_refuse_to_start(tmp_path: Path) -> None:
     path = constant_net(tmp_path / "n.onnx", [0.0, 0.0, 0.0])
     with pytest.raises(SettingsError, match="nobody"):
@@ -131,12 +155,14 @@ def test_a_net_that_was_not_pulled_is_an_error_with_its_way_out(tmp_path: Path) 
 @pytest.mark.parametrize("name", [name for name in NETS if name in load_manifest().models])
 def test_the_table_of_nets_says_what_the_manifest_says(name: str) -> None:
     entry, spec = load_manifest()[name], NETS[name]
-    assert entry.inputs[0].shape == (3, spec.crop.size, spec.crop.size)
-    assert (entry.inputs[0].colour == "RGB") == spec.crop.rgb
-    assert entry.inputs[0].scale == spec.crop.scale
-    assert entry.inputs[0].range == (0.0, 255.0 / spec.crop.divide)
-    assert entry.outputs[0].live == spec.live
-    assert len(entry.outputs[0].classes) == spec.classes
+    for told, crop in zip(entry.inputs, spec.crops, strict=True):
+        assert told.shape == (3, crop.size, crop.size)
+        assert (told.colour == "RGB") == crop.rgb
+        assert told.scale == crop.scale
+        assert told.range == (0.0, 255.0 / crop.divide)
+    if spec.classes > 1:
+        assert entry.outputs[0].live == spec.live
+        assert len(entry.outputs[0].classes) == spec.classes
 
 
 @pytest.fixture(scope="module")
