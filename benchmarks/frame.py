@@ -1,0 +1,288 @@
+"""Whole frames: `Vision.see` and `Session.observe` on a followed face, their floor, and the peers."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.harness import Call, Runner, alternate
+from benchmarks.machine import pin
+from benchmarks.options import PAIR, Options, say
+from benchmarks.peers import PeerPlan, SharedFrames, Worker, WorkerError, plan_peers
+from benchmarks.report import Book
+from benchmarks.sequence import FPS, Sequence
+from pipeline.liveness.judge import Judge, JudgeSettings, Session
+from pipeline.nets import ModelStore, make_session, open_store
+from pipeline.vision import BlazeFaceDetector, FaceMesh, Vision
+
+NEVER: Final = 1e9
+"""Frames or seconds that no run reaches: with it a check stays open, and each of its frames is judged."""
+WHERE: Final = ("one core", "all cores")
+WHOLE_PEERS: Final[dict[str, float | None]] = {
+    "mediapipe FaceMesh + MiniFASNet pair": 1.5,
+    "YuNet + MiniFASNet pair": None,
+    "uniface RetinaFace + MiniFASNet": 5.0,
+    "deepface extract_faces anti_spoofing": 20.0,
+}
+"""Peers that do what our whole frame does, and how many times as long they should take at least."""
+
+
+def label(nets: tuple[str, ...]) -> str:
+    """Short name of a set of nets."""
+    return "MiniFASNet pair" if nets == PAIR else "+".join(nets)
+
+
+def make_vision(store: ModelStore, threads: int) -> Vision:
+    """The product's `Vision` as the settings make it, with so many threads."""
+    return Vision(
+        store,
+        detector=BlazeFaceDetector(store.path("face_detector"), threads=threads),
+        mesh_source=FaceMesh(store.path("face_mesh"), threads=threads),
+    )
+
+
+class Whole:
+    """Our whole frame as a step: look, judge.
+
+    Args:
+        sequence: frames; their time goes on from call to call as a camera's would at 30 frames a second.
+        nets: liveness nets.
+        threads: onnxruntime threads of each net.
+        open_check: one check that never ends, so that every frame is judged; else one check after the other,
+            as the gate does it, each with its beginning and the digest of its pass.
+    """
+
+    def __init__(self, sequence: Sequence, nets: tuple[str, ...], threads: int, *, open_check: bool) -> None:
+        store = open_store()
+        endless = {"min_frames": int(NEVER), "deadline_s": NEVER} if open_check else {}
+        self._sequence = sequence
+        self._vision = make_vision(store, threads)
+        self._judge = Judge(store, JudgeSettings(nets=nets, threads=threads, **endless))
+        self._session = self._begin()
+        self._clock = 0
+
+    def __call__(self, number: int) -> bool:
+        """One frame; True where it was judged."""
+        frame = self._sequence.frame(self._clock)
+        self._clock += 1
+        step = self._session.observe(frame, self._vision.see(frame))
+        if step.verdict is not None:
+            self._session = self._begin()
+        return step.evidence is not None
+
+    def _begin(self) -> Session:
+        return self._judge.begin("benchmark", live=True)
+
+
+def face_boxes(sequence: Sequence) -> NDArray[np.float32]:
+    """The face's box in each frame of a sequence: float32 (n, 4).
+
+    Raises:
+        ValueError: there is a frame without a face, on which nothing could be compared.
+    """
+    vision = make_vision(open_store(), 1)
+    boxes = []
+    for number in range(len(sequence.images)):
+        face = vision.see(sequence.frame(number)).face
+        if face is None:
+            raise ValueError(f"frame {number} of the {sequence.name} sequence holds no face that is found")
+        boxes.append(face.box)
+    return np.stack(boxes)
+
+
+def bare_net(path: Path, threads: int) -> Call:
+    """A net alone on an input that does not change: what no code around it can get below."""
+    session = make_session(path, threads=threads)
+    entry = session.get_inputs()[0]
+    shape = [size if isinstance(size, int) else 1 for size in entry.shape]
+    feed = {entry.name: np.random.default_rng(0).random(shape, np.float32)}
+    return Call(lambda number: session.run(None, feed))
+
+
+def measure(options: Options, book: Book) -> None:
+    """Ours, the floor and every peer that can be run, in turn, for each size and sequence."""
+    for size in options.sizes:
+        for sequence in options.sequences(size):
+            _one(options, book, sequence)
+
+
+def _one(options: Options, book: Book, sequence: Sequence) -> None:
+    group = f"frame {sequence.size} {sequence.name}"
+    boxes = face_boxes(sequence)
+    runners: dict[str, Runner] = {}
+    about: dict[str, dict[str, object]] = {}
+    with ExitStack() as stack:
+        _add_ours(options, sequence, runners, about)
+        if sequence.rendered:  # a net's time does not depend on its input, nor much else on where it is from
+            _add_floor(options, runners, about)
+        shared = SharedFrames(sequence.images)
+        stack.callback(shared.close)
+        _add_peers(options, book, stack, shared, boxes, runners, about)
+        say(f"  {group}: {len(runners)} cases in turn")
+        times = alternate(runners, options.repeats, seed=options.seed)
+    for name, taken in times.items():
+        book.add_times(f"{group}: {name}", group, taken, **about[name])
+    _add_sums(book, group, options)
+    _conclude(book, group, options)
+
+
+def _add_ours(
+    options: Options, sequence: Sequence, runners: dict[str, Runner], about: dict[str, dict[str, object]]
+) -> None:
+    for nets in options.nets:
+        for threads in options.threads:
+            cores = options.cores(threads)
+            if cores is None:
+                continue
+            pin(cores)  # threads that a session makes inherit this
+            # a clip and further nets are only timed as the whole frame with one thread
+            thorough = sequence.rendered and nets == options.nets[0]
+            if threads > 1 and not thorough:
+                continue
+            kinds = (True, False) if threads == 1 and thorough else (True,)
+            for open_check in kinds:
+                name = f"livegate, {label(nets)}, {threads} thread{'s' * (threads > 1)}"
+                name += "" if open_check else ", checks one after the other"
+                runners[name] = Call(Whole(sequence, nets, threads, open_check=open_check), cores)
+                about[name] = {"threads": threads, "cores": cores}
+
+
+def _add_floor(options: Options, runners: dict[str, Runner], about: dict[str, dict[str, object]]) -> None:
+    store = open_store()
+    names = dict.fromkeys(["face_detector", "face_mesh", *(net for nets in options.nets for net in nets)])
+    for name in names:
+        call = bare_net(store.path(name), 1)
+        call.cores = options.one
+        runners[f"floor: {name}"] = call
+        about[f"floor: {name}"] = {
+            "threads": 1,
+            "cores": options.one,
+            "ours": False,
+            "note": "the net alone on a constant input",
+        }
+
+
+def _add_peers(
+    options: Options,
+    book: Book,
+    stack: ExitStack,
+    shared: SharedFrames,
+    boxes: NDArray[np.float32],
+    runners: dict[str, Runner],
+    about: dict[str, dict[str, object]],
+) -> None:
+    """Each peer twice: held to our core, and as it comes, with its own threads on all cores."""
+    for plan in peer_plans(options):
+        if plan.missing is not None:
+            if not any(entry.name == plan.name for entry in book.not_run):
+                book.skip(plan.name, f"not run: {plan.missing}")
+            continue
+        for cores in (options.one, None):
+            name = f"{plan.name}, {'one core' if cores else 'all cores'}"
+            try:
+                worker = stack.enter_context(Worker(plan, shared, boxes, cores, options.outer))
+            except WorkerError as error:
+                book.skip(plan.name, f"not run: {error}")
+                break
+            versions = ", ".join(f"{key} {value}" for key, value in worker.versions.items())
+            runners[name] = worker
+            about[name] = {
+                "ours": False,
+                "cores": cores or options.outer,
+                "note": f"{plan.note}; {versions}",
+            }
+
+
+def peer_plans(options: Options) -> list[PeerPlan]:
+    """The peers as the command line names them."""
+    given = options.arguments
+    return plan_peers(
+        mediapipe=given.mediapipe,
+        minifasnet=given.minifasnet,
+        task=given.task,
+        yunet=given.yunet,
+        uniface=given.uniface,
+        deepface=given.deepface,
+    )
+
+
+def _add_sums(book: Book, group: str, options: Options) -> None:
+    """Cases that are made of two: the k-th call of one and the k-th of the other, on the same frames."""
+    cases = [case for case in book.cases.values() if case.group == group]
+    names = {case.name.removeprefix(f"{group}: "): case for case in cases}
+    wanted = {
+        f"mediapipe FaceMesh + MiniFASNet pair, {where}": (
+            f"mediapipe FaceMesh, {where}",
+            f"MiniFASNet pair, onnxruntime defaults, {where}",
+        )
+        for where in WHERE
+    }
+    wanted |= {
+        f"floor: face_mesh + {label(nets)}": ("floor: face_mesh", *(f"floor: {net}" for net in nets))
+        for nets in options.nets
+    }
+    for name, parts in wanted.items():
+        if all(part in names for part in parts):
+            columns = [names[part].samples for part in parts]
+            first = names[parts[0]]
+            book.add_case(
+                f"{group}: {name}",
+                group,
+                [sum(row) for row in zip(*columns, strict=True)],
+                ours=False,
+                block=first.block,
+                cores=first.cores,
+                cpu_ms=sum(names[part].cpu_ms or 0.0 for part in parts),
+                found=min(names[part].found or 0.0 for part in parts),
+                note="sum, call by call, of " + " and ".join(parts),
+            )
+
+
+def _conclude(book: Book, group: str, options: Options) -> None:
+    """Ours over its floor, each whole-frame peer over ours, and the targets of the whole frame."""
+    for nets in options.nets:
+        ours = f"{group}: livegate, {label(nets)}, 1 thread"
+        if ours not in book.cases:
+            continue
+        case = book.cases[ours]
+        floor = f"{group}: floor: face_mesh + {label(nets)}"
+        if floor in book.cases:
+            book.compare(ours, floor)
+        share = (case.cpu_ms or 0.0) * FPS / 10
+        book.add_number(f"{ours}: share of a core at {FPS} fps", share, "%", "processor time of all threads")
+        if " 1280x720 " in ours:
+            book.target(f"{ours}, median", case.marks.median, "ms", most=4.0)
+            book.target(f"{ours}, p95", case.marks.p95, "ms", most=6.0)
+            book.target(f"{ours}, share of a core at {FPS} fps", share, "%", most=15)
+        for where in WHERE:
+            for peer, least in WHOLE_PEERS.items():
+                name = f"{group}: {peer}, {where}"
+                if name in book.cases:
+                    ratio = book.compare(name, ours).ratio
+                    if least is not None:
+                        book.target(f"{name}, over {label(nets)}", ratio, "times", least=least)
+
+
+def profile(options: Options, frames: int = 600) -> str:
+    """Where the whole frame's time goes by function, as cProfile sees it; its own cost is in there."""
+    import cProfile
+    import io
+    import pstats
+
+    sequence = options.sequences(options.sizes[0])[0]
+    whole = Whole(sequence, options.nets[0], 1, open_check=True)
+    for number in range(30):
+        whole(number)
+    profiler = cProfile.Profile(time.perf_counter_ns, 1e-9)
+    profiler.enable()
+    for number in range(frames):
+        whole(number)
+    profiler.disable()
+    out = io.StringIO()
+    pstats.Stats(profiler, stream=out).strip_dirs().sort_stats("tottime").print_stats(45)
+    return out.getvalue()

@@ -1,0 +1,191 @@
+"""A peer in a Python of its own. A script: it imports no livegate, only numpy, OpenCV and the peer.
+
+    PYTHON benchmarks/peers/worker.py JOB
+
+JOB is JSON: ``peer`` (a key of `PEERS`), ``fd`` (file of the frames, inherited), ``shape`` (n, height, width,
+3) of uint8 BGR frames in it, ``boxes`` (a face box per frame), ``cores`` or null, ``options``. Lines of JSON
+come in on standard input and go out on standard output:
+
+    -> (start)                            <- {"ready": true, "versions": {...}}
+    -> {"start": 0, "count": 10}          <- {"wall_ns": [...], "cpu_ns": ..., "found": 10}
+
+Time is taken here, around the peer's own call alone: what the line costs counts for nobody.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import mmap
+import os
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+import cv2
+import numpy as np
+
+
+def facemesh(frames, boxes, options):
+    """Legacy solution FaceMesh of mediapipe 0.10 as its documentation shows it: a video, one face, RGB."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    mesh = FaceMesh(static_image_mode=False, max_num_faces=1)
+
+    def step(index):
+        image = cv2.cvtColor(frames[index], cv2.COLOR_BGR2RGB)
+        return mesh.process(image).multi_face_landmarks is not None
+
+    return step
+
+
+def facelandmarker(frames, boxes, options):
+    """FaceLandmarker of mediapipe 0.10 in video mode; ``options.task`` is its model bundle."""
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    settings = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=options["task"]), running_mode=vision.RunningMode.VIDEO
+    )
+    net = vision.FaceLandmarker.create_from_options(settings)
+    clock = [0]
+
+    def step(index):
+        clock[0] += 33
+        image = cv2.cvtColor(frames[index], cv2.COLOR_BGR2RGB)
+        found = net.detect_for_video(mp.Image(image_format=mp.ImageFormat.SRGB, data=image), clock[0])
+        return bool(found.face_landmarks)
+
+    return step
+
+
+def _pair(options):
+    """Both MiniFASNets as published, on onnxruntime with its own defaults: a function of picture and box."""
+    import onnxruntime as ort
+
+    nets = [(ort.InferenceSession(options[name]), scale) for name, scale in (("v2", 2.7), ("v1se", 4.0))]
+
+    def score(image, box):
+        height, width = image.shape[:2]
+        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        w, h = box[2] - box[0], box[3] - box[1]
+        total = np.zeros(3)
+        for net, wanted in nets:
+            scale = min((height - 1) / h, (width - 1) / w, wanted)
+            left = min(max(x - w * scale / 2, 0), max(width - 1 - w * scale, 0))
+            top = min(max(y - h * scale / 2, 0), max(height - 1 - h * scale, 0))
+            region = image[int(top) : int(top + h * scale) + 1, int(left) : int(left + w * scale) + 1]
+            planes = cv2.resize(region, (80, 80)).astype(np.float32).transpose(2, 0, 1)[None]
+            logits = net.run(None, {net.get_inputs()[0].name: planes})[0][0]
+            e = np.exp(logits - logits.max())
+            total += e / e.sum()
+        return total / 2
+
+    return score
+
+
+def minifasnet(frames, boxes, options):
+    """The pair alone, on boxes that it is given; they cost it nothing."""
+    score = _pair(options)
+    return lambda index: bool(np.isfinite(score(frames[index], boxes[index])).all())
+
+
+def yunet(frames, boxes, options):
+    """OpenCV's YuNet on the whole frame, and the pair on what it finds."""
+    height, width = frames.shape[1:3]
+    detector = cv2.FaceDetectorYN.create(options["weights"], "", (width, height))
+    score = _pair(options)
+
+    def step(index):
+        found = detector.detect(frames[index])[1]
+        if found is None:
+            return False
+        x, y, w, h = found[0][:4]
+        return bool(np.isfinite(score(frames[index], (x, y, x + w, y + h))).all())
+
+    return step
+
+
+def uniface(frames, boxes, options):
+    """uniface: its default detector RetinaFace and its default MiniFASNet. Weights lie in its own cache."""
+    from uniface import RetinaFace
+    from uniface.spoofing import MiniFASNet
+
+    detector, net = RetinaFace(), MiniFASNet()
+
+    def step(index):
+        faces = detector.detect(frames[index])
+        if not faces:
+            return False
+        net.predict(frames[index], faces[0].bbox)
+        return True
+
+    return step
+
+
+def deepface(frames, boxes, options):
+    """deepface: extract_faces with anti_spoofing and its default detector. Weights lie in its own cache."""
+    from deepface import DeepFace
+
+    def step(index):
+        faces = DeepFace.extract_faces(frames[index], anti_spoofing=True, enforce_detection=False)
+        return bool(faces) and "is_real" in faces[0]
+
+    return step
+
+
+PEERS = {
+    "facemesh": (facemesh, ("mediapipe",)),
+    "facelandmarker": (facelandmarker, ("mediapipe",)),
+    "minifasnet": (minifasnet, ("onnxruntime",)),
+    "yunet": (yunet, ("opencv-python", "opencv-contrib-python", "onnxruntime")),
+    "uniface": (uniface, ("uniface", "onnxruntime")),
+    "deepface": (deepface, ("deepface", "tensorflow", "torch")),
+}
+
+
+def versions(names):
+    """Versions of those packages that are there."""
+    found = {"python": ".".join(map(str, sys.version_info[:3])), "numpy": np.__version__}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def main():
+    """Load the peer, then time blocks until standard input ends."""
+    job = json.loads(sys.argv[1])
+    if job["cores"] is not None:
+        os.sched_setaffinity(0, job["cores"])
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a peer prints must not get between the answers
+    count, height, width, channels = job["shape"]
+    memory = mmap.mmap(job["fd"], count * height * width * channels, access=mmap.ACCESS_READ)
+    frames = np.frombuffer(memory, np.uint8).reshape(job["shape"])
+    make, packages = PEERS[job["peer"]]
+    step = make(frames, job["boxes"], job["options"])
+    period = max(2 * (count - 1), 1)
+    print(json.dumps({"ready": True, "versions": versions(packages)}), file=answers, flush=True)
+    for line in sys.stdin:
+        block = json.loads(line)
+        wall, found = [], 0
+        gc.collect()
+        gc.disable()
+        cpu = time.process_time_ns()
+        for number in range(block["start"], block["start"] + block["count"]):
+            place = number % period
+            index = min(place, period - place)
+            begin = time.perf_counter_ns()
+            hit = step(index)
+            wall.append(time.perf_counter_ns() - begin)
+            found += bool(hit)
+        cpu = time.process_time_ns() - cpu
+        gc.enable()
+        print(json.dumps({"wall_ns": wall, "cpu_ns": cpu, "found": found}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Peers' workers: the protocol, what is not there, and what breaks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from benchmarks.machine import allowed_cores
+from benchmarks.peers import PeerPlan, SharedFrames, Worker, WorkerError, plan_peers
+from benchmarks.peers.host import MINIFASNET
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers inherit a file descriptor")
+BOXES = np.tile(np.array([20, 20, 60, 60], np.float32), (3, 1))
+
+
+@pytest.fixture
+def frames() -> Iterator[SharedFrames]:
+    images = np.random.default_rng(0).integers(0, 255, (3, 90, 160, 3), dtype=np.uint8)
+    shared = SharedFrames(images)
+    yield shared
+    shared.close()
+
+
+def test_what_is_not_there_is_told_and_nothing_is_tried(tmp_path: Path) -> None:
+    plans = plan_peers(mediapipe=tmp_path / "none", minifasnet=tmp_path, yunet=tmp_path / "none.onnx")
+    assert plans
+    assert all(plan.missing for plan in plans)
+    reasons = {plan.peer: plan.missing or "" for plan in plans}
+    assert "--mediapipe" in reasons["facemesh"]
+    assert "--uniface" in reasons["uniface"]
+    assert "--deepface" in reasons["deepface"]
+    assert "minifasnet_v2_27_80.onnx" in reasons["minifasnet"]
+
+
+def mean_colour_net(path: Path) -> None:
+    """A net with the pair's input that gives the mean of each colour as its three logits."""
+    entry = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 3, 80, 80])
+    answer = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["input"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["logits"]),
+    ]
+    graph = helper.make_graph(nodes, "mean", [entry], [answer])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+
+
+def test_a_worker_times_each_call_and_counts_what_was_found(frames: SharedFrames, tmp_path: Path) -> None:
+    for name in MINIFASNET.values():
+        mean_colour_net(tmp_path / name)
+    plans = plan_peers(mediapipe=Path("none"), minifasnet=tmp_path)
+    plan = next(plan for plan in plans if plan.peer == "minifasnet")
+    assert plan.missing is None
+    cores = allowed_cores()
+    with Worker(plan, frames, BOXES, cores[-1:], cores) as worker:
+        block = worker.block(0, 4)
+        assert "onnxruntime" in worker.versions
+    assert len(block.wall_ns) == 4
+    assert min(block.wall_ns) > 0
+    assert block.found == 4
+    with pytest.raises(WorkerError, match="closed"):
+        worker.block(0, 1)
+
+
+@pytest.mark.parametrize("peer", ["uniface", "deepface", "no such peer"])
+def test_a_peer_that_is_not_installed_ends_with_its_own_words(frames: SharedFrames, peer: str) -> None:
+    plan = PeerPlan(peer, peer, Path(sys.executable))
+    with pytest.raises(WorkerError, match=peer if peer == "no such peer" else f"No module named '{peer}'"):
+        Worker(plan, frames, BOXES, None, allowed_cores())
