@@ -29,8 +29,8 @@ _MAGIC: Final = b"LGEV\x01"
 _LENGTH_BYTES: Final = 2
 _LONGEST_CONTEXT: Final = 4096
 _SHORTEST_BODY: Final = 32 + 16
-_LATEST: Final = 2**53
-"""Largest time in a context: JSON readers of any language take integers up to here."""
+_LATEST: Final = 253_402_300_799
+"""Latest time in a context: the last second of the year 9999."""
 
 _HEX32: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _HEX64: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -18,6 +18,7 @@ from pipeline.evidence import SealedBox, sealed_evidence
 from pipeline.evidence.sealing import consent_digest
 from pipeline.gateway.keeping import CONSENT_HEADER, MAX_CONSENT, EvidenceRow
 from pipeline.gateway.schema import SessionRow
+from pipeline.gateway.vault import Vault
 from pipeline.match.client import CONSENT_HEADER as SENT_HEADER
 from pipeline.match.client import MAX_CONSENT as MOST_SENT
 from pipeline.protocol.signing import AccessKey
@@ -47,13 +48,14 @@ def test_a_match_with_consent_is_sealed_with_its_consent(client: Any, kit: Any, 
     assert row.key_id == pair.public.key_id
 
 
-def test_one_consent_has_one_digest_and_another_database_another(make_client: Any, kit: Any) -> None:
+def test_one_consent_has_one_digest_and_under_another_key_another(make_client: Any, kit: Any) -> None:
     client = make_client()
     for consent in ("REF-1", "REF-1", "REF-2"):
         client.match(kit.jpeg(1), consent)
     digests = [row.consent_digest for row in client.rows()]
     assert len(set(digests)) == 2
     assert digests.count(consent_digest(client.gateway.authority.vault, "REF-1")) == 2
+    assert consent_digest(Vault(bytes(32)), "REF-1") not in digests
 
 
 def test_both_sides_name_the_same_header() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -83,3 +84,4 @@ def test_a_list_names_no_person(client: Any, kit: Any) -> None:
     assert (shown["created_at"], shown["expires_at"]) == ("2026-11-24T00:27:22Z", "2027-05-23T00:27:22Z")
     assert shown["due"] is False
     assert record.as_dict(now=kit.now + 180 * kit.day)["due"] is True
+    assert dataclasses.replace(record, expires_at=2**62).as_dict(now=kit.now)["expires_at"] == "unknown"
