@@ -1,9 +1,12 @@
 """The server side of the face_verify protocol over an embedded authority."""
 
-from pipeline.gateway.access import KeyGrant
+from pipeline.gateway.access import AccessKeys, KeyGrant
 from pipeline.gateway.app import make_app
+from pipeline.gateway.audit import AuditReport, verify_audit
 from pipeline.gateway.authority import Authority, Identity
 from pipeline.gateway.core import Gateway, GatewayOptions
+from pipeline.gateway.counters import Counters
+from pipeline.gateway.devices import DeviceRules
 from pipeline.gateway.enrolment import EnrolledRow, EnrollReport, enroll
 from pipeline.gateway.faces import Embedder, FaceReading, NetEmbedder
 from pipeline.gateway.inprocess import IN_PROCESS_URL, InProcessTransport
@@ -15,26 +18,39 @@ from pipeline.gateway.opening import (
     open_authority,
     open_gateway,
 )
+from pipeline.gateway.risk import NO_LOCKS, FailureWindow, Risk, RiskPolicy
 from pipeline.gateway.scoring import score_of
 from pipeline.gateway.server import is_loopback, running, serve
+from pipeline.gateway.terms import KeyRecord, KeyTerms, Quota
 from pipeline.gateway.wire import RawAnswer, RawRequest
 
 __all__ = [
     "IN_PROCESS_URL",
+    "NO_LOCKS",
+    "AccessKeys",
+    "AuditReport",
     "Authority",
+    "Counters",
+    "DeviceRules",
     "Embedded",
     "Embedder",
     "EnrollReport",
     "EnrolledRow",
     "FaceReading",
+    "FailureWindow",
     "Gateway",
     "GatewayOptions",
     "Identity",
     "InProcessTransport",
     "KeyGrant",
+    "KeyRecord",
+    "KeyTerms",
     "NetEmbedder",
+    "Quota",
     "RawAnswer",
     "RawRequest",
+    "Risk",
+    "RiskPolicy",
     "embedded",
     "enroll",
     "ensure_access_key",
@@ -46,4 +62,5 @@ __all__ = [
     "running",
     "score_of",
     "serve",
+    "verify_audit",
 ]

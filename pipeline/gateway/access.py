@@ -99,28 +99,36 @@ class AccessKeys:
                 _write_terms(member, terms)
             return True
 
-    def rotate(self, key_id: str, *, now: float, overlap_s: float = OVERLAP_S) -> AccessKey:
+    def rotate(
+        self,
+        key_id: str,
+        *,
+        now: float,
+        overlap_s: float = OVERLAP_S,
+        follower: AccessKey | None = None,
+    ) -> AccessKey:
         """Make the key that follows this one. Both are valid for the overlap, then the old one ends.
 
         Args:
             key_id: a valid key.
             now: seconds since 1970.
             overlap_s: how long the old one lives on, seconds; an end that was set before stays if nearer.
+            follower: the key to follow, new to the database; a random one if left out.
 
         Raises:
             StoreError: the key is unknown or revoked.
         """
-        fresh = new_access_key()
+        fresh = follower or new_access_key()
         sealed = self._vault.seal(fresh.secret.encode("utf-8"), _place(fresh.key_id))
         with self._store.write() as session:
             row = session.get(AccessKeyRow, key_id, with_for_update=True)
             if row is None or not _record(row).is_valid(now):
                 raise StoreError("the access key is unknown or revoked", hint="See `livegate keys list`.")
-            follower = AccessKeyRow(
+            next_row = AccessKeyRow(
                 id=fresh.key_id, secret=sealed, created_at=int(now), owner=row.owner or row.id
             )
-            _write_terms(follower, _record(row).terms)
-            session.add(follower)
+            _write_terms(next_row, _record(row).terms)
+            session.add(next_row)
             ends_at = int(now + overlap_s)
             row.revoked_at = ends_at if row.revoked_at is None else min(row.revoked_at, ends_at)
         return fresh
