@@ -168,7 +168,7 @@ def test_a_row_with_a_path_for_an_id_writes_nothing(kit: Any, pair: Any, tmp_pat
     from pipeline.evidence import Context
 
     evil = "../" * 9 + "evil"
-    context = Context("a" * 32, "r", "k", None, "c" * 64, pair.public.key_id, 1, 2**40)
+    context = Context("a" * 32, "r", "k", None, "c" * 64, pair.public.key_id, 1, 2**37)
     sealed = Sealed(evil, seal(context, b"\xff\xd8\xff", "c", pair.public), None)
     for done in (
         *export_sealed([sealed], tmp_path / "out"),
