@@ -55,11 +55,27 @@ def connect(settings: Settings) -> MatchClient:
 
 
 def gateway_options(settings: Settings) -> GatewayOptions:
-    """How an embedded gateway answers, out of the settings."""
+    """How an embedded gateway answers, out of the settings.
+
+    Raises:
+        SettingsError: evidence is to be kept and its public key can't be used.
+    """
+    from pipeline.evidence import sealed_evidence
     from pipeline.gateway import GatewayOptions
     from pipeline.protocol.cert_number import CertCheck
 
-    return GatewayOptions(detailed_codes=settings.detailed_codes, cert_check=CertCheck(settings.cert_check))
+    evidence = None
+    if settings.evidence:
+        evidence = sealed_evidence(
+            settings.evidence_public_key,
+            retention_days=settings.evidence_retention_days,
+            delete_after_query=settings.evidence_delete_after_query,
+        )
+    return GatewayOptions(
+        detailed_codes=settings.detailed_codes,
+        cert_check=CertCheck(settings.cert_check),
+        evidence=evidence,
+    )
 
 
 def access_key(settings: Settings) -> tuple[str, str]:

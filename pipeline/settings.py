@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     )
     detailed_codes: bool = Field(False, description="the embedded gateway also tells the detailed codes")
 
+    # evidence kept by the embedded gateway, sealed to a public key
+    evidence: bool = Field(False, description="keep the live pictures of consented matches, sealed")
+    evidence_public_key: Path | None = Field(None, description="PEM file of `livegate evidence keygen`")
+    evidence_retention_days: int = Field(180, ge=1, le=3650)
+    evidence_delete_after_query: bool = Field(False, description="erase a picture once its result was told")
+
     # model files
     models_dir: Path | None = Field(None, description="model cache; the user's cache folder if left out")
     offline: bool = Field(False, description="never touch the network for model files")

@@ -19,6 +19,7 @@ ALLOWED = {
     "liveness": {"liveness", "vision", "camera", "nets"},
     "match": {"match", "protocol", "liveness", "camera"},
     "gateway": {"gateway", "protocol", "vision", "camera", "nets"},
+    "evidence": {"evidence", "gateway"},
     "evaluation": {"evaluation", "gateway", "vision", "camera"},
 }
 """Room -> rooms whose modules it may import. `errors`, `reasons` and `settings` are everybody's."""

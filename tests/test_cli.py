@@ -181,7 +181,6 @@ def test_dead_endpoint_is_a_network_error(here: Callable[..., Done], clips: dict
         ("run", "CLIP", "--no-such-flag"),
         ("score",),
         ("kiosk", "--port", "8000"),
-        ("evidence", "list"),
     ],
 )
 def test_bad_usage_ends_with_status_2_and_an_empty_stdout(
