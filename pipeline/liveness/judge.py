@@ -208,7 +208,7 @@ class Session:
         if ends is not None:
             self._decision.veto(frame.t, ends, cues.values)
             return None, ends
-        problem = self._problem(view)
+        problem = first_problem(view, self._quality)
         if problem is not None:
             self._decision.guide(frame.t, problem, cues.values)
             return None, problem
@@ -241,13 +241,6 @@ class Session:
                 self._best = evidence.quality if evidence.llr > 0 else self._best
         self._decision.judge(evidence, candidate)
         return evidence
-
-    def _problem(self, view: View) -> Reason | None:
-        if view.face is None or view.quality is None:
-            return Reason.NO_FACE
-        if view.faces > 1:
-            return Reason.SEVERAL_FACES
-        return first_problem(view.quality, self._quality)
 
 
 def rank(quality: Quality) -> float:

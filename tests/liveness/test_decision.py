@@ -126,6 +126,22 @@ def test_time_that_runs_backwards_adds_nothing() -> None:
         assert d.judge(replace(evidence(0, 8.0), t=t), FRAME) is None
 
 
+def test_time_that_swings_counts_once() -> None:
+    d = decision(DecisionLimits(rho=0.5, tau_s=0.2, target_apcer=1e-9))
+    totals = []
+    for t in (0.0, 0.2, 0.0, 0.2, 0.1, 0.2):
+        d.judge(replace(evidence(0, 2.0), t=t), FRAME)
+        totals.append(d.total)
+    assert totals[1:] == pytest.approx([totals[1]] * 5)
+
+
+def test_two_frames_far_apart_do_not_pass() -> None:
+    d = decision()
+    for t in (0.0, 2.0):
+        assert d.judge(replace(evidence(0, 8.0), t=t), FRAME) is None
+    assert d.judge(replace(evidence(0, 8.0), t=2.1), FRAME) is not None
+
+
 @pytest.mark.parametrize("t", [math.nan, math.inf])
 def test_a_time_that_is_no_number_is_refused(t: float) -> None:
     with pytest.raises(FrameError):
