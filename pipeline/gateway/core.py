@@ -168,7 +168,7 @@ class Gateway:
         elapsed = (time.perf_counter() - started) * 1000
         found = self._record(found, trace, request_id, elapsed)
         log.info("%s %r %.0f ms", request_id, found, elapsed)
-        return self._write(found, request_id, form)
+        return self._write(found, request_id, form, admitted=trace.admitted)
 
     def refuse(self, request: RawRequest, refused: Refused) -> RawAnswer:
         """Answer without a look at the request, where its carrier can't take it."""
@@ -244,7 +244,9 @@ class Gateway:
         limit = Limit(self.authority.vault.digest("audited strangers"), STRANGERS_AUDITED, now + 60)
         return self._counters.take([limit], now=now) is not None
 
-    def _write(self, found: Outcome | Refused, request_id: str, form: Format) -> RawAnswer:
+    def _write(
+        self, found: Outcome | Refused, request_id: str, form: Format, *, admitted: bool = False
+    ) -> RawAnswer:
         answer: Answer | Refusal
         if isinstance(found, Refused):
             status = found.code.http_status
@@ -263,7 +265,7 @@ class Gateway:
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
         )
-        return RawAnswer(status, headers, build_answer(answer, form))
+        return RawAnswer(status, headers, build_answer(answer, form), admitted)
 
     def _health(self, request: RawRequest) -> RawAnswer:
         if request.method not in ("GET", "HEAD"):

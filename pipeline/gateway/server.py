@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -25,29 +26,75 @@ HEAD_BYTES: Final = 16 * 1024 * 1024
 """Longest request line and headers that are read at all. One public SDK puts a 4 MB picture into the URL, and
 that makes 9 MB: it gets the gateway's 414, and no cut connection."""
 
+HEAD_S: Final = 30.0
+"""How long a request line and its headers may take to come in."""
+
 KEEP_ALIVE_S: Final = 15
 STOP_S: Final = 30
 """How long a stop waits for requests that run."""
 
-_BAD_REQUEST: Final = (
-    b'<?xml version="1.0" encoding="UTF-8"?><Error><RequestId></RequestId><HostId>livegate</HostId>'
-    b"<Code>InvalidRequest</Code><Message>The request is not well-formed HTTP, or its head is too large."
-    b"</Message></Error>"
+_ERROR: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?><Error><RequestId></RequestId><HostId>livegate</HostId>'
+    "<Code>{}</Code><Message>{}</Message></Error>"
 )
+_BAD_REQUEST: Final = _ERROR.format(
+    "InvalidRequest", "The request is not well-formed HTTP, or its head is too large."
+).encode("ascii")
+_LATE: Final = _ERROR.format("RequestTimeout", "The request's head did not come in time.").encode("ascii")
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's, with the service's error form for what is no HTTP at all."""
+    """uvicorn's, with a time limit on heads and the service's error form for what is no HTTP at all."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_begun = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_head_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._head_begun = True
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:  # part of a head: uvicorn's keep-alive timer is off now
+            self._start_head_timer()
+        else:
+            self._stop_head_timer()
 
     def send_400_response(self, msg: str) -> None:
+        self._send_and_close(400, b"Bad Request", _BAD_REQUEST)
+
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing() or self.conn.their_state is not h11.IDLE:
+            return
+        if self._head_begun:
+            self._send_and_close(408, b"Request Timeout", _LATE)
+        else:
+            self.transport.close()
+
+    def _send_and_close(self, status: int, reason: bytes, body: bytes) -> None:
         headers = [
             (b"content-type", b"text/xml;charset=utf-8"),
-            (b"content-length", str(len(_BAD_REQUEST)).encode()),
+            (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
         ]
         for event in (
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-            h11.Data(data=_BAD_REQUEST),
+            h11.Response(status_code=status, headers=headers, reason=reason),
+            h11.Data(data=body),
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")

@@ -42,11 +42,13 @@ class RawAnswer:
         status: HTTP status.
         headers: name and value pairs, lower-case names; the carrier adds ``content-length`` and ``date``.
         body: body bytes, UTF-8.
+        admitted: True where the request's signature, time and nonce were right. Not sent.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    admitted: bool = False
 
     def __repr__(self) -> str:
         return f"RawAnswer({self.status}, {len(self.body)} bytes)"
