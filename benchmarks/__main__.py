@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import compare, frame, gateway, memory, options, show, stages, start, upload, verdict
+from benchmarks.peers import WorkerError
 from benchmarks.report import Book
 from pipeline.errors import LivegateError
 
@@ -45,7 +46,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return _run(arguments)
-    except (ValueError, LivegateError) as error:
+    except (ValueError, LivegateError, WorkerError) as error:
         print(f"{error}", file=sys.stderr)
         return 2
 

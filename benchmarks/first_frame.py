@@ -17,10 +17,12 @@ ENTERED = time.monotonic_ns()
 def main() -> None:
     """Import, load, judge, tell."""
     import json
+    from dataclasses import replace
 
     import cv2
     import numpy as np
 
+    import pipeline.gate  # noqa: F401 - what a gate's process imports
     from pipeline.camera.frame import Frame
     from pipeline.liveness.judge import Judge, JudgeSettings
     from pipeline.nets import open_store
@@ -34,7 +36,8 @@ def main() -> None:
     settings, store = Settings(), open_store()
     nets = tuple(sys.argv[2].split("+"))
     vision = Vision(store, detect_every=settings.detect_every)
-    session = Judge(store, JudgeSettings(nets=nets)).begin("benchmark", live=True)
+    judge = Judge(store, replace(JudgeSettings.of(settings), nets=nets))
+    session = judge.begin("benchmark", live=True)
     marks["models_loaded"] = time.monotonic_ns()
     for number, image in enumerate(frames):
         frame = Frame(image, t=number / 30, seq=number)

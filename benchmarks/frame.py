@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,13 +16,16 @@ from benchmarks.machine import pin
 from benchmarks.options import PAIR, Options, say
 from benchmarks.peers import PeerPlan, SharedFrames, Worker, WorkerError, plan_peers
 from benchmarks.report import Book
-from benchmarks.sequence import FPS, Sequence
+from benchmarks.sequence import FPS, Sequence, rendered_sequence
 from pipeline.liveness.judge import Judge, JudgeSettings, Session
 from pipeline.nets import ModelStore, make_session, open_store
+from pipeline.settings import Settings
 from pipeline.vision import BlazeFaceDetector, FaceMesh, Vision
 
 NEVER: Final = 1e9
 """Frames or seconds that no run reaches: with it a check stays open, and each of its frames is judged."""
+MOST: Final = 0.95
+"""Least share of frames that must be judged: one that is turned away costs no liveness net."""
 WHERE: Final = ("one core", "all cores")
 WHOLE_PEERS: Final[dict[str, float | None]] = {
     "mediapipe FaceMesh + MiniFASNet pair": 1.5,
@@ -38,11 +42,16 @@ def label(nets: tuple[str, ...]) -> str:
 
 
 def make_vision(store: ModelStore, threads: int) -> Vision:
-    """The product's `Vision` as the settings make it, with so many threads."""
+    """`Vision` as the gate makes it from the settings, with so many threads."""
+    settings = Settings()
+    mesh = "face_mesh_478" if settings.mesh == "accurate" else "face_mesh"
+    if threads == 1:
+        return Vision(store, mesh=mesh, detect_every=settings.detect_every)
     return Vision(
         store,
+        detect_every=settings.detect_every,
         detector=BlazeFaceDetector(store.path("face_detector"), threads=threads),
-        mesh_source=FaceMesh(store.path("face_mesh"), threads=threads),
+        mesh_source=FaceMesh(store.path(mesh), threads=threads),
     )
 
 
@@ -59,10 +68,12 @@ class Whole:
 
     def __init__(self, sequence: Sequence, nets: tuple[str, ...], threads: int, *, open_check: bool) -> None:
         store = open_store()
-        endless = {"min_frames": int(NEVER), "deadline_s": NEVER} if open_check else {}
+        settings = replace(JudgeSettings.of(Settings()), nets=nets, threads=threads)
+        if open_check:
+            settings = replace(settings, min_frames=int(NEVER), deadline_s=NEVER)
         self._sequence = sequence
         self._vision = make_vision(store, threads)
-        self._judge = Judge(store, JudgeSettings(nets=nets, threads=threads, **endless))
+        self._judge = Judge(store, settings)
         self._session = self._begin()
         self._clock = 0
 
@@ -98,17 +109,31 @@ def face_boxes(sequence: Sequence) -> NDArray[np.float32]:
 def bare_net(path: Path, threads: int) -> Call:
     """A net alone on an input that does not change: what no code around it can get below."""
     session = make_session(path, threads=threads)
-    entry = session.get_inputs()[0]
-    shape = [size if isinstance(size, int) else 1 for size in entry.shape]
-    feed = {entry.name: np.random.default_rng(0).random(shape, np.float32)}
+    rng = np.random.default_rng(0)
+    feed = {
+        entry.name: rng.random([size if isinstance(size, int) else 1 for size in entry.shape], np.float32)
+        for entry in session.get_inputs()
+    }
     return Call(lambda number: session.run(None, feed))
 
 
 def measure(options: Options, book: Book) -> None:
     """Ours, the floor and every peer that can be run, in turn, for each size and sequence."""
     for size in options.sizes:
-        for sequence in options.sequences(size):
-            _one(options, book, sequence)
+        _one(options, book, rendered_sequence(size, seed=options.seed))
+        clip = next((c for c in options.clips(size) if judged(c, options.nets[0]) >= MOST), None)
+        if clip is None:
+            reason = f"not run: there is no clip of which {MOST:.0%} of the frames are judged at this size"
+            book.skip(f"frame {size[0]}x{size[1]} clip", reason)
+        else:
+            _one(options, book, clip)
+
+
+def judged(sequence: Sequence, nets: tuple[str, ...]) -> float:
+    """Share of a sequence's frames that are good enough to be judged."""
+    whole = Whole(sequence, nets, 1, open_check=True)
+    count = len(sequence.images)
+    return sum(whole(number) for number in range(count)) / count
 
 
 def _one(options: Options, book: Book, sequence: Sequence) -> None:
@@ -250,6 +275,11 @@ def _conclude(book: Book, group: str, options: Options) -> None:
         if ours not in book.cases:
             continue
         case = book.cases[ours]
+        if case.found is not None and case.found < MOST:
+            book.skip(
+                f"{ours}: comparisons", f"not compared: only {case.found:.0%} of its frames were judged"
+            )
+            continue
         floor = f"{group}: floor: face_mesh + {label(nets)}"
         if floor in book.cases:
             book.compare(ours, floor)
@@ -262,23 +292,28 @@ def _conclude(book: Book, group: str, options: Options) -> None:
         for where in WHERE:
             for peer, least in WHOLE_PEERS.items():
                 name = f"{group}: {peer}, {where}"
-                if name in book.cases:
+                if name not in book.cases:
+                    continue
+                theirs = book.cases[name].found
+                if theirs is not None and theirs < MOST:
+                    book.skip(f"{name}: comparison", f"not compared: it found {theirs:.0%} of the faces")
+                else:
                     ratio = book.compare(name, ours).ratio
                     if least is not None:
                         book.target(f"{name}, over {label(nets)}", ratio, "times", least=least)
 
 
 def profile(options: Options, frames: int = 600) -> str:
-    """Where the whole frame's time goes by function, as cProfile sees it; its own cost is in there."""
+    """Where the processor time of whole frames goes by function. What cProfile itself costs is in there."""
     import cProfile
     import io
     import pstats
 
-    sequence = options.sequences(options.sizes[0])[0]
+    sequence = rendered_sequence(options.sizes[0], seed=options.seed)
     whole = Whole(sequence, options.nets[0], 1, open_check=True)
     for number in range(30):
         whole(number)
-    profiler = cProfile.Profile(time.perf_counter_ns, 1e-9)
+    profiler = cProfile.Profile(time.process_time_ns, 1e-9)
     profiler.enable()
     for number in range(frames):
         whole(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ import cv2
 from benchmarks.machine import allowed_cores
 from benchmarks.report import Book, Report
 from benchmarks.sequence import Sequence as Frames
-from benchmarks.sequence import clip_sequence, live_clips, parse_size, rendered_sequence
+from benchmarks.sequence import clip_sequence, live_clips, parse_size
 from pipeline.errors import LivegateError
 from pipeline.nets import ModelStore, open_store
 from pipeline.settings import Settings
@@ -54,13 +54,10 @@ class Options:
         """The core of everything that is held to one."""
         return self.outer[-1:]
 
-    def sequences(self, size: tuple[int, int]) -> list[Frames]:
-        """Frames to time on: the rendered ones, and a clip where one is asked for and there."""
-        found = [rendered_sequence(size, seed=self.seed)]
-        clips = [self.arguments.clip] if self.arguments.clip else live_clips(self.arguments.data)[:1]
-        if clips:
-            found.append(clip_sequence(clips[0], size))
-        return found
+    def clips(self, size: tuple[int, int]) -> Iterator[Frames]:
+        """The clip that was asked for, or else the live ones of the labelled data one by one."""
+        paths = [self.arguments.clip] if self.arguments.clip else live_clips(self.arguments.data)
+        return (clip_sequence(path, size) for path in paths)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

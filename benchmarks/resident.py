@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from benchmarks.machine import resident_mib
 from pipeline.camera.frame import Frame
 from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.nets import open_store
+from pipeline.settings import Settings
 from pipeline.vision import Vision
 
 
@@ -29,7 +31,9 @@ def main() -> None:
     width, height = map(int, size.split("x"))
     store = open_store()
     cv2.setNumThreads(1)
-    vision, judge = Vision(store), Judge(store, JudgeSettings(nets=tuple(nets.split("+"))))
+    settings = Settings()
+    vision = Vision(store, detect_every=settings.detect_every)
+    judge = Judge(store, replace(JudgeSettings.of(settings), nets=tuple(nets.split("+"))))
     session = judge.begin("0", live=True)
     pixels = width * height * 3
     kept = path.stat().st_size // pixels

@@ -118,11 +118,13 @@ def calls(options: Options, sequence: Sequence, threads: int) -> dict[str, Call]
     found["align 112x112"] = Call(lambda n: align(images[at(n)], faces[at(n)].five, ALIGNED))
     found["quality"] = Call(lambda n: measure_quality(images[at(n)], faces[at(n)], 1))
     for name in nets:
-        spec = NETS[name].crop
-        out = np.empty((1, 3, spec.size, spec.size), np.float32)
-        found[f"crop for {name}"] = Call(
-            lambda n, spec=spec, out=out: crop_batch(images[at(n)], [faces[at(n)].box], spec, out)
-        )
+        specs = NETS[name].crops
+        for number, spec in enumerate(specs, start=1):
+            out = np.empty((1, 3, spec.size, spec.size), np.float32)
+            which = f" {number} of {len(specs)}" if len(specs) > 1 else ""
+            found[f"crop{which} for {name}"] = Call(
+                lambda n, spec=spec, out=out: crop_batch(images[at(n)], [faces[at(n)].box], spec, out)
+            )
     for name in DEFAULT_CUES:
         found[f"cue {name}"] = Call(_cue(name, frames, views, sequence))
     found["same-face guard"] = Call(_guard(frames, views, sequence))
