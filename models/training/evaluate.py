@@ -1,6 +1,6 @@
 """Leave-one-dataset-out table, split by subject, jitter test and timing.
 
-    python -m models.training.evaluate prepare --detector BLAZE.onnx --out bench.npz
+    python -m models.training.evaluate prepare --detector BLAZE.onnx --fr-liveness FR.onnx --out bench.npz
     python -m models.training.evaluate lodo --bench bench.npz --folds FOLDER --out docs/pad-results/NAME.md
     python -m models.training.evaluate time --net models/livegate_pad.onnx
 
@@ -35,12 +35,13 @@ JITTERS = 10
 DEV = "nuaa_raw, subjects not trained on"
 #: Fusions are plain means of logits; weights are never fitted.
 FUSIONS = {
-    "public trio": (0.0, (1, 1, 1)),
-    "ours + minifasnet_v2": (1.0, (1, 0, 0)),
-    "ours + minifasnet_v1se": (1.0, (0, 1, 0)),
-    "ours + facenox": (1.0, (0, 0, 1)),
-    "ours + minifasnet pair": (1.0, (1, 1, 0)),
-    "ours + public trio": (1.0, (1, 1, 1)),
+    "public trio": (0.0, (1, 1, 1, 0)),
+    "ours + minifasnet_v2": (1.0, (1, 0, 0, 0)),
+    "ours + minifasnet_v1se": (1.0, (0, 1, 0, 0)),
+    "ours + facenox": (1.0, (0, 0, 1, 0)),
+    "ours + fr_liveness": (1.0, (0, 0, 0, 1)),
+    "ours + minifasnet pair": (1.0, (1, 1, 0, 0)),
+    "ours + public trio": (1.0, (1, 1, 1, 0)),
 }
 
 
@@ -50,7 +51,7 @@ class Bench:
 
     Attributes:
         crops: uint8 (n, 1 + JITTERS, 2, 96, 96, 3), first at the detector's box.
-        teachers: float32 (n, 3) clipped logits.
+        teachers: float32 (n, 4) clipped logits of `teachers.NAMES`.
         live: bool (n,).
         dataset, subject, path, species: (n,) text.
     """
@@ -64,12 +65,12 @@ class Bench:
     species: NDArray[np.str_]
 
 
-def prepare(data: Path, teachers: Path, detector: Path, out: Path) -> None:
+def prepare(data: Path, teachers: Path, fr_liveness: Path, detector: Path, out: Path) -> None:
     """Cut and let the public nets judge all labelled pictures."""
     pictures = load(data, BlazeFaceDetector(detector), (*DATASETS, "sdk_samples"), max_side=None)
-    nets = Teachers(teachers)
+    nets = Teachers(teachers, fr_liveness)
     crops = np.empty((len(pictures), 1 + JITTERS, 2, TIGHT.size, TIGHT.size, 3), np.uint8)
-    logits = np.empty((len(pictures), 3), np.float32)
+    logits = np.empty((len(pictures), len(NAMES)), np.float32)
     for k, picture in enumerate(pictures):
         rng = np.random.default_rng([7, k])
         logits[k] = nets.logits(picture.image, picture.box)
@@ -253,6 +254,7 @@ def main() -> None:
     make = sub.add_parser("prepare")
     make.add_argument("--data", type=Path, default=Path("../shared/data"))
     make.add_argument("--teachers", type=Path, default=Path("../shared/models"))
+    make.add_argument("--fr-liveness", type=Path, required=True)
     make.add_argument("--detector", type=Path, required=True)
     make.add_argument("--out", type=Path, required=True)
     table = sub.add_parser("lodo")
@@ -264,7 +266,7 @@ def main() -> None:
     clock.add_argument("nets", type=Path, nargs="+")
     args = parser.parse_args()
     if args.command == "prepare":
-        prepare(args.data, args.teachers, args.detector, args.out)
+        prepare(args.data, args.teachers, args.fr_liveness, args.detector, args.out)
     elif args.command == "time":
         print(json.dumps(timing(args.nets), indent=1))
     else:

@@ -1,4 +1,4 @@
-"""The three public nets that are taught from and compared with; none of them is committed."""
+"""Public nets: three that teach, and one more to compare with; none of them is committed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from pipeline.camera.frame import Image
 from pipeline.nets.prelu import rewrite_prelu
 from pipeline.nets.session import make_session
-from pipeline.vision.crop import FACENOX, MINIFASNET_V1SE, MINIFASNET_V2, CropSpec, crop_batch
+from pipeline.vision.crop import FACENOX, FR_LIVENESS, MINIFASNET_V1SE, MINIFASNET_V2, CropSpec, crop_batch
 from pipeline.vision.types import F32
 
-NAMES = ("minifasnet_v2", "minifasnet_v1se", "facenox")
+#: The first three teach; fr_liveness never does.
+NAMES = ("minifasnet_v2", "minifasnet_v1se", "facenox", "fr_liveness")
 _FILES = ("minifasnet_v2_27_80.onnx", "minifasnet_v1se_40_80.onnx", "facenox_minifasnetv2se_128.onnx")
-_SPECS: tuple[CropSpec, ...] = (MINIFASNET_V2, MINIFASNET_V1SE, FACENOX)
+_SPECS: tuple[CropSpec, ...] = (MINIFASNET_V2, MINIFASNET_V1SE, FACENOX, FR_LIVENESS)
+_LIVE = (1, 1, 0, 0)
 #: Probabilities are clipped to this before the logit, as in the published fusion.
 CLIP = 1e-3
 
@@ -37,23 +39,26 @@ def _session(path: Path) -> ort.InferenceSession:
 
 
 class Teachers:
-    """MiniFASNet V2, MiniFASNet V1SE and facenox on one picture.
+    """MiniFASNet V2, MiniFASNet V1SE, facenox and perhaps fr_liveness on one picture.
 
     Args:
         folder: ``../shared/models``.
+        fr_liveness: ONNX of the model cache, to compare with.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fr_liveness: Path | None = None) -> None:
         self._nets = [_session(folder / name) for name in _FILES]
+        if fr_liveness is not None:
+            self._nets.append(make_session(fr_liveness))
 
     def logits(self, image: Image, box: F32) -> NDArray[np.float32]:
-        """Clipped logit of live by each net of `NAMES`, float32 (3,)."""
-        out = np.empty(3, np.float32)
-        for k, (net, spec) in enumerate(zip(self._nets, _SPECS, strict=True)):
+        """Clipped logit of live by each net in the order of `NAMES`, float32 (3,) or (4,)."""
+        out = np.empty(len(self._nets), np.float32)
+        for k, (net, spec) in enumerate(zip(self._nets, _SPECS, strict=False)):
             blob = crop_batch(image, [box], spec)
             raw = net.run(None, {net.get_inputs()[0].name: blob})[0][0].astype(np.float64)
             prob = np.exp(raw - raw.max())
             prob /= prob.sum()
-            live = np.clip(prob[0 if k == 2 else 1], CLIP, 1 - CLIP)
+            live = np.clip(prob[_LIVE[k]], CLIP, 1 - CLIP)
             out[k] = np.log(live / (1 - live))
         return out
