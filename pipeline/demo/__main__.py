@@ -23,7 +23,7 @@ from pipeline.camera import open_source
 from pipeline.camera.frame import Image
 from pipeline.demo.report import Chapter, annotate, write_report
 from pipeline.demo.scene import FPS, SIZE, render_person, render_replay
-from pipeline.errors import LivegateError
+from pipeline.errors import ClientCode, LivegateError
 from pipeline.nets import open_store
 from pipeline.vision import Vision
 
@@ -67,7 +67,9 @@ def main() -> int:
     console.print(f"report: {report}\npicture: {out / 'annotated.jpg'}", highlight=False)
     passed, refused = (chapter.result["code"] for chapter in chapters)
     console.print(f"verdict: stand-in {passed}, simulated replay {refused}", highlight=False)
-    return 0 if (passed, refused) == (1000, 2006) else 1
+    return (
+        0 if passed == ClientCode.PASSED and refused in (ClientCode.REJECTED, ClientCode.INTERRUPTED) else 1
+    )
 
 
 def _portrait() -> Image:
