@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +15,13 @@ import pytest
 from sqlalchemy import select, text
 
 from pipeline.errors import StoreError
-from pipeline.gateway import core
+from pipeline.gateway import core, open_authority
 from pipeline.gateway.audit import AuditEntry, AuditLog, AuditReport, verify_audit
 from pipeline.gateway.schema import AuditRow
-from pipeline.gateway.vault import Vault
+from pipeline.gateway.vault import KEY_VARIABLE, Vault
 from pipeline.protocol.answers import parse_answer
 
+POSTGRESQL = os.environ.get("LIVEGATE_TEST_POSTGRESQL_URL", "")
 QUERY = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
 SWAP_3_AND_4 = (
     "UPDATE audit SET seq = CASE seq WHEN 3 THEN 94 WHEN 4 THEN 3 ELSE seq END; "
@@ -259,3 +262,18 @@ def test_processes_and_threads_write_one_chain(caller: Any, database: str, tmp_p
     for row in rows(caller):
         turns.setdefault(row.key_id, []).append(row.at)
     assert turns == {f"{name}-{thread}": list(range(20)) for name in "ab" for thread in range(2)}
+
+
+@pytest.mark.skipif(not POSTGRESQL, reason="LIVEGATE_TEST_POSTGRESQL_URL names no database")
+def test_processes_on_postgresql_write_one_chain(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(bytes(32)).decode())
+    authority = open_authority(POSTGRESQL)
+    before = verify_audit(authority.store, authority.vault)
+    assert before.ok
+    command = [sys.executable, "-c", WRITER, POSTGRESQL, str(tmp_path / "go")]
+    workers = [subprocess.Popen([*command, name]) for name in "ab"]
+    (tmp_path / "go").touch()
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    after = verify_audit(authority.store, authority.vault, anchor=(before.rows, before.end))
+    authority.store.close()
+    assert (after.rows, after.problem) == (before.rows + 80, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pipeline.gateway.schema import CounterRow
 from pipeline.gateway.store import Store
 
 A, B = "a" * 64, "b" * 64
+POSTGRESQL = os.environ.get("LIVEGATE_TEST_POSTGRESQL_URL", "")
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("take"), st.sampled_from([A, B]), st.integers(0, 3)),
@@ -182,3 +184,23 @@ def test_the_statement_is_one_on_postgresql_too(store: Store, monkeypatch: Any) 
     Counters(store)._take(Recorder(), Limit(A, 1, 20), 10)  # type: ignore[arg-type]
     assert "ON CONFLICT (name) DO UPDATE SET" in asked[0]
     assert asked[0].rstrip().endswith('RETURNING counters."window"')
+
+
+@pytest.mark.skipif(not POSTGRESQL, reason="LIVEGATE_TEST_POSTGRESQL_URL names no database")
+def test_processes_on_postgresql_never_take_more_than_the_limit(tmp_path: Path) -> None:
+    store = Store(POSTGRESQL)
+    counters = Counters(store)
+    for name in (A, B):
+        counters.clear(name)
+    kept = at_once(POSTGRESQL, tmp_path / "go", 40)
+    assert 14 <= kept <= 17
+    with store.read() as session:
+        rows = session.scalars(select(CounterRow).where(CounterRow.name.in_([A, B])))
+        assert {row.name: row.count for row in rows} == {A: kept, B: kept}
+    counters.clear(A)
+    places = counters.take([Limit(A, 1, 20)], now=10)
+    assert counters.take([Limit(A, 1, 20)], now=10) is None
+    counters.hold(places or [], 50)
+    assert counters.take([Limit(A, 1, 70)], now=49) is None
+    assert counters.take([Limit(A, 1, 70)], now=50)
+    store.close()
