@@ -106,7 +106,6 @@ def alternate(
     settle: int = SETTLE,
     warm_up: int = WARM_UP,
     seed: int = 0,
-    progress: Callable[[float], None] | None = None,
 ) -> dict[str, Times]:
     """Time several runners in one go: a block of each in every round, in a new order each round.
 
@@ -119,7 +118,6 @@ def alternate(
         settle: of these, how many at the head are not counted.
         warm_up: calls of each before the first round.
         seed: of the orders.
-        progress: called with the share done.
 
     Returns:
         The times by name; all have the same number of counted calls, a multiple of ``block - settle``.
@@ -129,7 +127,22 @@ def alternate(
     """
     if not 0 <= settle < block:
         raise ValueError("a block must hold one counted call at least")
-    rounds = -(-repeats // (block - settle))
+    gc.collect()
+    gc.freeze()  # what is there now lives longer than the run: no collection needs to look at it
+    try:
+        return _alternate(runners, -(-repeats // (block - settle)), block, settle, warm_up, seed)
+    finally:
+        gc.unfreeze()
+
+
+def _alternate(
+    runners: Mapping[str, Runner],
+    rounds: int,
+    block: int,
+    settle: int,
+    warm_up: int,
+    seed: int,
+) -> dict[str, Times]:
     rng = np.random.default_rng(seed)
     times = {name: Times() for name in runners}
     names = list(runners)
@@ -145,8 +158,6 @@ def alternate(
             kept.cpu_ns += done.cpu_ns
             kept.calls += len(done.wall_ns)
             kept.found += done.found
-        if progress is not None:
-            progress((number + 1) / rounds)
     return times
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,8 +130,11 @@ def run(
     book = Book(benchmark, command_line(), repeats=options.repeats, seed=options.seed)
     cv2.setNumThreads(1)
     for part in parts:
-        say(f"{part.__module__.removeprefix('benchmarks.')} ...")
+        name = part.__module__.removeprefix("benchmarks.")
+        say(f"{name} ...")
+        began = time.monotonic()
         part(options, book)
+        say(f"{name}: {time.monotonic() - began:.0f} s")
     report = book.close()
     if arguments.out is not None:
         report.write(arguments.out)
