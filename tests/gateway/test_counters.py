@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql
 
 from pipeline.errors import StoreError
 from pipeline.gateway.counters import Counters, Limit, Place
@@ -170,20 +169,6 @@ def test_threads_of_processes_never_take_more_than_the_limit(store: Store, tmp_p
     with store.read() as session:
         counts = {row.name: row.count for row in session.scalars(select(CounterRow))}
     assert counts == {A: kept, B: kept}
-
-
-def test_the_statement_is_one_on_postgresql_too(store: Store, monkeypatch: Any) -> None:
-    asked: list[str] = []
-
-    class Recorder:
-        def scalar(self, statement: Any) -> str:
-            asked.append(str(statement.compile(dialect=postgresql.dialect())))
-            return "w"
-
-    monkeypatch.setattr(Store, "dialect", "postgresql")
-    Counters(store)._take(Recorder(), Limit(A, 1, 20), 10)  # type: ignore[arg-type]
-    assert "ON CONFLICT (name) DO UPDATE SET" in asked[0]
-    assert asked[0].rstrip().endswith('RETURNING counters."window"')
 
 
 @pytest.mark.skipif(not POSTGRESQL, reason="LIVEGATE_TEST_POSTGRESQL_URL names no database")

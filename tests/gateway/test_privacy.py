@@ -34,7 +34,8 @@ def send_everything(caller: Any, kit: Any, tmp_path: Path) -> bytes:
         "certNumber": NUMBER,
         "imgbase64": base64.b64encode(picture).decode(),
     }
-    init = {"method": "init", "name": NAME, "certNumber": NUMBER, "metainfo": '{"appName":"geheim-app"}'}
+    meta = '{"appName":"geheim-app","deviceModel":"geheim-model","apdidToken":"geheim-token"}'
+    init = {"method": "init", "name": NAME, "certNumber": NUMBER, "metainfo": meta}
     assert caller.call(match).code == 200
     assert caller.call(init).code == 200
     caller.call(match | {"name": NAME + "x"})
@@ -77,6 +78,8 @@ def secrets_of(picture: bytes) -> dict[str, bytes]:
         "picture, base64": base64.b64encode(picture)[300:340],
         "secret": b"testsecret",
         "metainfo": b"geheim-app",
+        "device model": b"geheim-model",
+        "device token": b"geheim-token",
     }
 
 
