@@ -8,11 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from pipeline.gateway import KeyTerms, Quota, verify_audit
 
 WORKER = """
 import base64, json, sys, time
@@ -62,6 +65,18 @@ def test_each_request_is_taken_by_exactly_one_process(caller: Any, database: str
     answers = run_at_once(database, tmp_path / "go", caller.now, bodies, 2)
     for codes in zip(*answers, strict=True):
         assert sorted(map(str, codes)) == ["400", "SignatureNonceUsed"]
+
+
+def test_processes_share_one_quota_and_one_audit_log(caller: Any, database: str, tmp_path: Path) -> None:
+    caller.gateway.access_keys.set_terms("testid", KeyTerms(quota=Quota(per_day=25)))
+    service = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
+    bodies = [caller.request(caller.signed(caller.params(service))).body for _ in range(40)]
+    answers = run_at_once(database, tmp_path / "go", caller.now, bodies, 2)
+    codes = Counter(code for answer in answers for code in answer)
+    assert codes == {400: 25, 402: 15, "SignatureNonceUsed": 40}
+    authority = caller.gateway.authority
+    report = verify_audit(authority.store, authority.vault)
+    assert (report.rows, report.problem) == (80, None)
 
 
 def test_processes_that_start_at_once_on_nothing_agree(tmp_path: Path) -> None:
