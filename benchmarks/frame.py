@@ -29,6 +29,7 @@ MOST: Final = 0.95
 WHERE: Final = ("one core", "all cores")
 WHOLE_PEERS: Final[dict[str, float | None]] = {
     "mediapipe FaceMesh + MiniFASNet pair": 1.5,
+    "mediapipe FaceMesh + MiniFASNet pair on one thread": None,
     "YuNet + MiniFASNet pair": None,
     "uniface RetinaFace + MiniFASNet": 5.0,
     "deepface extract_faces anti_spoofing": 20.0,
@@ -207,7 +208,7 @@ def _add_peers(
             if not any(entry.name == plan.name for entry in book.not_run):
                 book.skip(plan.name, f"not run: {plan.missing}")
             continue
-        for cores in (options.one, None):
+        for cores in (options.one, None) if plan.everywhere else (options.one,):
             name = f"{plan.name}, {'one core' if cores else 'all cores'}"
             try:
                 worker = stack.enter_context(Worker(plan, shared, boxes, cores, options.outer))
@@ -247,6 +248,10 @@ def _add_sums(book: Book, group: str, options: Options) -> None:
         )
         for where in WHERE
     }
+    wanted["mediapipe FaceMesh + MiniFASNet pair on one thread, one core"] = (
+        "mediapipe FaceMesh, one core",
+        "MiniFASNet pair, onnxruntime with one thread, one core",
+    )
     wanted |= {
         f"floor: face_mesh + {label(nets)}": ("floor: face_mesh", *(f"floor: {net}" for net in nets))
         for nets in options.nets

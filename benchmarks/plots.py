@@ -93,6 +93,6 @@ def _save(figure: Figure, path: Path) -> Path:
     """Write an SVG that is the same for the same numbers."""
     import matplotlib as mpl
 
-    with mpl.rc_context({"svg.hashsalt": "livegate"}):
+    with mpl.rc_context({"svg.hashsalt": "livegate", "svg.fonttype": "none"}):
         figure.savefig(path, format="svg", metadata={"Date": None})
     return path

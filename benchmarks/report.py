@@ -205,6 +205,7 @@ class Book:
         self._protocol = Protocol(repeats=repeats, seed=seed)
         self._began = datetime.now(UTC)
         self._load = load()
+        self._machine = facts()  # now: later this process is held to some cores
         self.cases: dict[str, Case] = {}
         self.numbers: list[Number] = []
         self.comparisons: list[Comparison] = []
@@ -284,7 +285,7 @@ class Book:
             date=self._began.isoformat(timespec="seconds"),
             trial=self._protocol.repeats < MIN_REPEATS,
             protocol=self._protocol,
-            machine=facts(),
+            machine=self._machine,
             load_before=self._load,
             load_after=load(),
             seconds=round((ended - self._began).total_seconds(), 1),

@@ -38,6 +38,7 @@ class PeerPlan:
         options: for the worker.
         missing: why it can't be run here, or None.
         note: what it is, for the report.
+        everywhere: True to run it on all cores too, False on one core only.
     """
 
     name: str
@@ -46,6 +47,7 @@ class PeerPlan:
     options: dict[str, str] = field(default_factory=dict)
     missing: str | None = None
     note: str = ""
+    everywhere: bool = True
 
 
 def plan_peers(
@@ -91,6 +93,15 @@ def plan_peers(
             pair,
             no_pair,
             "crops and both nets as published, on boxes given for nothing",
+        ),
+        PeerPlan(
+            "MiniFASNet pair, onnxruntime with one thread",
+            "minifasnet",
+            own,
+            pair | {"threads": "1"},
+            no_pair,
+            "the same, held to one thread that does not spin, as livegate holds its own",
+            everywhere=False,
         ),
         PeerPlan(
             "YuNet + MiniFASNet pair",
