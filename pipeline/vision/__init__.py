@@ -4,6 +4,7 @@ from pipeline.vision.crop import CropKind, CropSpec, crop_batch
 from pipeline.vision.detect import BlazeFaceDetector
 from pipeline.vision.embed import FaceEmbedder
 from pipeline.vision.mesh import FaceMesh
+from pipeline.vision.quality import QualityLimits, first_problem, measure, problems
 from pipeline.vision.types import Detection, Face, Pose, Quality, View
 from pipeline.vision.vision import Vision
 
@@ -17,7 +18,11 @@ __all__ = [
     "FaceMesh",
     "Pose",
     "Quality",
+    "QualityLimits",
     "View",
     "Vision",
     "crop_batch",
+    "first_problem",
+    "measure",
+    "problems",
 ]

@@ -51,6 +51,10 @@ class CropSpec:
     divide: float = 1.0
 
 
+MAX_SIDES: Final = 4
+"""A face box may be this many times as long as the picture's long side; more is no face but a way to fill
+memory."""
+
 MINIFASNET_V2: Final = CropSpec(80, CropKind.SHIFTED, 2.7)
 MINIFASNET_V1SE: Final = CropSpec(80, CropKind.SHIFTED, 4.0)
 FR_LIVENESS: Final = CropSpec(128, CropKind.SQUARE_SHIFTED, 2.7)
@@ -76,14 +80,23 @@ def shifted_region(height: int, width: int, box: F32, scale: float) -> tuple[int
     Raises:
         FrameError: the box has no area, is not finite or lies outside the picture altogether.
     """
-    x1, y1, x2, y2 = (float(v) for v in box)
+    x1, y1, x2, y2 = _sides(height, width, box)
     w, h = x2 - x1, y2 - y1
-    if not (w > 0 and h > 0 and x2 > 0 and y2 > 0 and x1 < width and y1 < height and w + h < float("inf")):
-        raise FrameError("A face box must have an area and touch the picture.")
     scale = min((height - 1) / h, (width - 1) / w, scale)
     left, right = _shift(w / 2 + x1, w * scale, width)
     top, bottom = _shift(h / 2 + y1, h * scale, height)
     return left, top, right, bottom
+
+
+def _sides(height: int, width: int, box: F32) -> tuple[float, float, float, float]:
+    """The sides of a box that can be cut; comparisons are such that what is not a number can't."""
+    x1, y1, x2, y2 = (float(v) for v in box)
+    longest = MAX_SIDES * max(height, width)
+    if not (0 < x2 - x1 <= longest and 0 < y2 - y1 <= longest):
+        raise FrameError(f"A face box must have an area, and at most {MAX_SIDES} times the picture's length.")
+    if not (x2 > 0 and y2 > 0 and x1 < width and y1 < height):
+        raise FrameError("A face box must touch the picture.")
+    return x1, y1, x2, y2
 
 
 def _shift(centre: float, length: float, limit: int) -> tuple[int, int]:
@@ -97,8 +110,12 @@ def _shift(centre: float, length: float, limit: int) -> tuple[int, int]:
 
 
 def square_box(height: int, width: int, box: F32) -> F32:
-    """Square with the box's height as side about its centre, clipped to the picture: float32 (4,)."""
-    x1, y1, x2, y2 = (float(v) for v in box)
+    """Square with the box's height as side about its centre, clipped to the picture: float32 (4,).
+
+    Raises:
+        FrameError: the box can't be cut, or its square lies outside the picture.
+    """
+    x1, y1, x2, y2 = _sides(height, width, box)
     half, x, y = (y2 - y1) / 2, (x1 + x2) / 2, (y1 + y2) / 2
     return np.array(
         [max(0.0, x - half), max(0.0, y - half), min(width - 1.0, x + half), min(height - 1.0, y + half)],
@@ -133,8 +150,7 @@ def crop(image: Image, box: F32, spec: CropSpec) -> Image:
 def _crop_reflected(image: Image, box: F32, spec: CropSpec) -> Image:
     """Square about the box, mirrored where the picture ends; the edge pixel is not repeated."""
     height, width = image.shape[:2]
-    shifted_region(height, width, box, 1.0)  # refuses a box that can't be cut
-    x1, y1, x2, y2 = (float(v) for v in box)
+    x1, y1, x2, y2 = _sides(height, width, box)
     length = max(x2 - x1, y2 - y1) * spec.scale
     side = max(2, int(length))
     x, y = int((x1 + x2) / 2 - length / 2), int((y1 + y2) / 2 - length / 2)

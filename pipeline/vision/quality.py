@@ -1,26 +1,35 @@
-"""Measures of the judged face and what they must be before a frame is used."""
+"""Measures of the judged face, and what they must be before a frame is used."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Final
 
 import cv2
 import numpy as np
 
 from pipeline.camera.frame import Image
+from pipeline.errors import SettingsError
 from pipeline.reasons import Reason
-from pipeline.vision.align import align
-from pipeline.vision.types import F32, Face, Quality
+from pipeline.vision.align import similarity, template
+from pipeline.vision.occlusion import occlusion
+from pipeline.vision.types import F32, Face, Quality, View
 
 PATCH: Final = 112
 """Side in pixels of the aligned face that every measure of light and sharpness is taken on."""
+INNER: Final = slice(16, 96)
+"""Rows and columns of the patch that hold the face without its background."""
+CLIPPED: Final = 250
+"""Grey level from which a pixel counts as clipped."""
 EYES: Final = np.array([[33, 160, 158, 133, 153, 144], [362, 385, 387, 263, 373, 380]])
 """Six points of each eye in the order of Soukupova and Cech: corner, two upper, corner, two lower."""
+_TEMPLATE: Final = template(PATCH)
 
 
 def measure(image: Image, face: Face, faces: int) -> Quality:
-    """Measure one face.
+    """Measure one face, on its aligned patch wherever pixels count, so that the picture's size costs nothing.
 
     Args:
         image: uint8 (height, width, 3), BGR.
@@ -32,26 +41,31 @@ def measure(image: Image, face: Face, faces: int) -> Quality:
     """
     height, width = image.shape[:2]
     x1, y1, x2, y2 = face.box.tolist()
-    patch = align(image, face.five, PATCH)
-    grey = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY)
-    inner = grey[16:96, 16:96]
-    mean, std = (float(v[0, 0]) for v in cv2.meanStdDev(inner))
-    sharp = float(cv2.meanStdDev(cv2.Laplacian(inner, cv2.CV_16S))[1][0, 0]) ** 2
-    offset = np.hypot((x1 + x2 - width) / 2, (y1 + y2 - height) / 2) / (np.hypot(width, height) / 2)
+    matrix = similarity(face.five, _TEMPLATE)
+    patch = cv2.warpAffine(image, matrix, (PATCH, PATCH), flags=cv2.INTER_LINEAR)
+    ycrcb = np.asarray(cv2.cvtColor(patch, cv2.COLOR_BGR2YCrCb), dtype=np.uint8)
+    points = (face.landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    luma = np.ascontiguousarray(ycrcb[INNER, INNER, 0])
+    mean, spread = cv2.meanStdDev(luma)
+    rows = cv2.meanStdDev(cv2.Sobel(luma, cv2.CV_16S, 2, 0, ksize=1))[1]
+    columns = cv2.meanStdDev(cv2.Sobel(luma, cv2.CV_16S, 0, 2, ksize=1))[1]
+    bright = cv2.countNonZero(cv2.threshold(luma, CLIPPED - 1, 255, cv2.THRESH_BINARY)[1])
+    seen = max(0.0, min(x2, width) - max(x1, 0.0)) * max(0.0, min(y2, height) - max(y1, 0.0))
     return Quality(
         faces=faces,
         face_size=min(x2 - x1, y2 - y1),
         face_share=(y2 - y1) / height,
-        centre_offset=float(offset),
+        centre_offset=math.hypot(x1 + x2 - width, y1 + y2 - height) / math.hypot(width, height),
         yaw=face.pose.yaw,
         pitch=face.pose.pitch,
         roll=face.pose.roll,
-        sharpness=sharp,
-        brightness=mean,
-        contrast=std,
-        clipped=float((inner >= 250).mean()),
+        sharpness=2 * min(float(rows[0, 0]), float(columns[0, 0])) ** 2,
+        brightness=float(mean[0, 0]),
+        contrast=float(spread[0, 0]),
+        clipped=bright / luma.size,
         eyes_open=eyes_open(face.landmarks),
-        occlusion=0.0,
+        occlusion=occlusion(ycrcb, points),
+        inside=seen / max((x2 - x1) * (y2 - y1), 1e-6),
     )
 
 
@@ -60,66 +74,82 @@ def eyes_open(landmarks: F32) -> float:
 
     Source: Soukupova and Cech, Real-time eye blink detection using facial landmarks, 2016.
     """
-    p = landmarks[EYES, :2]
-    d = np.linalg.norm(p[:, [1, 2, 0]] - p[:, [5, 4, 3]], axis=2)
-    return float(((d[:, 0] + d[:, 1]) / (2 * np.maximum(d[:, 2], 1e-6))).min())
+    points = landmarks[EYES, :2]
+    lengths = np.hypot(*np.moveaxis(points[:, [1, 2, 0]] - points[:, [5, 4, 3]], -1, 0))
+    return float(((lengths[:, 0] + lengths[:, 1]) / (2 * np.maximum(lengths[:, 2], 1e-6))).min())
 
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """What a face must be before a frame is judged; see `Quality` for the units.
+    """What a face must be before its frame is judged.
 
     Attributes:
-        min_size: pixels; below it is too far.
-        max_share: of the frame's height; above it is too near.
-        max_offset: from the frame's centre; above it is off centre.
-        max_yaw, max_pitch, max_roll: degrees either way.
-        min_brightness, max_brightness: mean luma.
-        max_clipped: share of saturated pixels.
-        min_contrast: grey levels.
-        min_sharpness: squared grey levels.
-        min_eyes_open: eye aspect ratio.
-        max_occlusion: 0 to 1.
+        min_face_size: pixels.
+
+    Raises:
+        SettingsError: a limit is not a finite number, or is below zero.
     """
 
-    min_size: float = 64.0
-    max_share: float = 0.95
-    max_offset: float = 0.75
+    min_face_size: float = 64.0
+    min_face_share: float = 0.12
+    max_face_share: float = 0.95
+    min_inside: float = 0.8
+    max_centre_offset: float = 0.55
     max_yaw: float = 30.0
     max_pitch: float = 25.0
     max_roll: float = 30.0
     min_brightness: float = 35.0
     max_brightness: float = 225.0
-    max_clipped: float = 0.35
-    min_contrast: float = 10.0
-    min_sharpness: float = 10.0
-    min_eyes_open: float = 0.10
+    max_clipped: float = 0.5
+    min_contrast: float = 12.0
+    min_sharpness: float = 18.0
+    min_eyes_open: float = 0.15
     max_occlusion: float = 0.5
 
-
-def problems(quality: Quality, limits: QualityLimits) -> tuple[Reason, ...]:
-    """Everything that is in the way, the most important first."""
-    turned = (
-        abs(quality.yaw) > limits.max_yaw
-        or abs(quality.pitch) > limits.max_pitch
-        or abs(quality.roll) > limits.max_roll
-    )
-    bright = quality.brightness > limits.max_brightness or quality.clipped > limits.max_clipped
-    found = {
-        Reason.TOO_FAR: quality.face_size < limits.min_size,
-        Reason.TOO_NEAR: quality.face_share > limits.max_share,
-        Reason.OFF_CENTRE: quality.centre_offset > limits.max_offset,
-        Reason.LOOK_STRAIGHT: turned,
-        Reason.TOO_DARK: quality.brightness < limits.min_brightness,
-        Reason.TOO_BRIGHT: bright,
-        Reason.LOW_CONTRAST: quality.contrast < limits.min_contrast,
-        Reason.BLURRED: quality.sharpness < limits.min_sharpness,
-        Reason.FACE_COVERED: quality.occlusion > limits.max_occlusion,
-        Reason.EYES_CLOSED: quality.eyes_open < limits.min_eyes_open,
-    }
-    return tuple(reason for reason, there in found.items() if there)
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not math.isfinite(value) or value < 0:
+                raise SettingsError(f"quality limit {field.name} must be a finite number of 0 or more")
 
 
-def first_problem(quality: Quality, limits: QualityLimits) -> Reason | None:
-    """The most important thing that is in the way, or None."""
-    return next(iter(problems(quality, limits)), None)
+DEFAULT_LIMITS: Final = QualityLimits()
+
+
+def problems(view: View, limits: QualityLimits = DEFAULT_LIMITS) -> tuple[Reason, ...]:
+    """Everything that is wrong with a view, the most important first; empty when nothing is.
+
+    A measure that is not a number fails its limit.
+    """
+    found = []
+    if view.faces > 1:
+        found.append(Reason.SEVERAL_FACES)
+    if view.face is None or view.quality is None:
+        found.append(Reason.NO_FACE)
+        return tuple(found)
+    found += [reason for good, reason in _checks(view.quality, limits) if not good and reason not in found]
+    return tuple(dict.fromkeys(found))
+
+
+def first_problem(view: View, limits: QualityLimits = DEFAULT_LIMITS) -> Reason | None:
+    """The most important thing that is wrong with a view, or None."""
+    return next(iter(problems(view, limits)), None)
+
+
+def _checks(q: Quality, limits: QualityLimits) -> Iterator[tuple[bool, Reason]]:
+    yield q.faces <= 1, Reason.SEVERAL_FACES
+    yield q.face_size >= limits.min_face_size, Reason.TOO_FAR
+    yield q.face_share >= limits.min_face_share, Reason.TOO_FAR
+    yield q.face_share <= limits.max_face_share, Reason.TOO_NEAR
+    yield q.inside >= limits.min_inside, Reason.OFF_CENTRE
+    yield q.centre_offset <= limits.max_centre_offset, Reason.OFF_CENTRE
+    yield q.brightness >= limits.min_brightness, Reason.TOO_DARK
+    yield q.brightness <= limits.max_brightness, Reason.TOO_BRIGHT
+    yield q.clipped <= limits.max_clipped, Reason.TOO_BRIGHT
+    yield abs(q.yaw) <= limits.max_yaw, Reason.LOOK_STRAIGHT
+    yield abs(q.pitch) <= limits.max_pitch, Reason.LOOK_STRAIGHT
+    yield abs(q.roll) <= limits.max_roll, Reason.LOOK_STRAIGHT
+    yield q.occlusion <= limits.max_occlusion, Reason.FACE_COVERED
+    yield q.eyes_open >= limits.min_eyes_open, Reason.EYES_CLOSED
+    yield q.sharpness >= limits.min_sharpness, Reason.BLURRED
+    yield q.contrast >= limits.min_contrast, Reason.LOW_CONTRAST

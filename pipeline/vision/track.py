@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -31,7 +31,7 @@ class TrackLimits:
 
     detect_every: int = 5
     min_presence: float = 0.5
-    min_inside: float = 0.8
+    min_inside: float = 0.5
     min_side: float = 24.0
     min_overlap: float = 0.3
     min_agreement: float = 0.4
@@ -47,7 +47,7 @@ class Tracked:
     """The followed face in one frame.
 
     Attributes:
-        track_id: the same number while nothing broke the track.
+        track_id: the same number while every frame holds the face and its boxes overlap from frame to frame.
         mesh: its points and presence.
         box: float32 (4,) in pixels, in the detector's convention.
     """
@@ -105,32 +105,30 @@ class FaceTracker:
 
         Args:
             image: uint8 (height, width, 3), BGR.
-            t: capture time in seconds; going backwards or standing still breaks nothing below ``max_gap``.
+            t: capture time in seconds. Going backwards breaks the track, and so does a gap above ``max_gap``.
             detect: True runs the detector, False only where there is no track, None as the limits say.
 
         Returns:
             The face and the count.
         """
-        if self._face is not None and not 0 <= t - self._t <= self._limits.max_gap:
-            self._face = None
+        before = self._face if 0 <= t - self._t <= self._limits.max_gap else None
         self._t = t
         self._since_detection += 1
         due = self._since_detection >= self._limits.detect_every if detect is None else detect
-        face = self._follow(image)
+        face = None if before is None else self._follow(image, before)
         ran = due or face is None
         if ran:
             found = self._detector.detect(image)
             self._faces = len(found)
             self._since_detection = 0
-            if face is None or self._contradicted(face, found):
-                face = self._acquire(image, found)
+            if face is None:
+                face = self._acquire(image, found, before)
+            elif self._contradicted(face, found):
+                face = self._acquire(image, found, None)
         self._face = face
         return Step(face=face, faces=self._faces, detected=ran)
 
-    def _follow(self, image: Image) -> Tracked | None:
-        before = self._face
-        if before is None:
-            return None
+    def _follow(self, image: Image, before: Tracked) -> Tracked | None:
         face = self._place(
             image, self._mesh.locate(image, roi_of_landmarks(before.mesh.points)), before.track_id
         )
@@ -138,13 +136,17 @@ class FaceTracker:
             return None
         return face
 
-    def _acquire(self, image: Image, found: list[Detection]) -> Tracked | None:
+    def _acquire(self, image: Image, found: list[Detection], before: Tracked | None) -> Tracked | None:
+        """The largest detection that the mesh net confirms; the same track where it lies on the box before."""
         for detection in found:
             mesh = self._mesh.locate(image, roi_of_detection(detection))
             face = self._place(image, mesh, self._last_id + 1)
-            if face is not None and iou(face.box, detection.box) >= self._limits.min_agreement:
-                self._last_id += 1
-                return face
+            if face is None or iou(face.box, detection.box) < self._limits.min_agreement:
+                continue
+            if before is not None and iou(face.box, before.box) >= self._limits.min_overlap:
+                return replace(face, track_id=before.track_id)
+            self._last_id += 1
+            return face
         return None
 
     def _place(self, image: Image, mesh: Mesh, track_id: int) -> Tracked | None:

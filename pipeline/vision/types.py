@@ -75,12 +75,15 @@ class Quality:
         face_share: face box height over frame height, in [0, ...).
         centre_offset: distance of the face's centre from the frame's centre over half the frame's diagonal.
         yaw, pitch, roll: degrees, see `Pose`.
-        sharpness: variance of the Laplacian of the 112-pixel aligned face, grey levels squared.
+        sharpness: twice the smaller variance of the second derivative along rows and along columns of the
+            112-pixel aligned face, grey levels squared; the scale of a variance of the Laplacian, but
+            blur along one direction is enough to lower it.
         brightness: mean luma of the face, 0..255.
         contrast: standard deviation of the face's luma, grey levels.
         clipped: share of face pixels at 250 or above, in [0, 1].
         eyes_open: smaller of both eyes' height over width (eye aspect ratio), about 0.3 when open.
-        occlusion: 0 is none, 1 is fully covered: see `pipeline.vision.quality`.
+        occlusion: chance that the lower face or the eyes are covered, see `pipeline.vision.occlusion`.
+        inside: share of the face box inside the frame, in [0, 1].
     """
 
     faces: int
@@ -96,6 +99,7 @@ class Quality:
     clipped: float
     eyes_open: float
     occlusion: float
+    inside: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

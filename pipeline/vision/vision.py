@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.camera.frame import Frame, Image
+from pipeline.errors import ModelMissingError
 from pipeline.vision.align import five_points
 from pipeline.vision.detect import BlazeFaceDetector, Detector
 from pipeline.vision.image import check_image
@@ -52,7 +53,11 @@ class Vision:
         mesh_source: MeshSource | None = None,
     ) -> None:
         def path(name: str) -> Path:
-            return models[name] if isinstance(models, Mapping) else models.path(name)
+            if not isinstance(models, Mapping):
+                return models.path(name)
+            if name not in models:
+                raise ModelMissingError(f"no path was given for the model {name}")
+            return models[name]
 
         self._detector = BlazeFaceDetector(path("face_detector")) if detector is None else detector
         self._mesh = FaceMesh(path(mesh)) if mesh_source is None else mesh_source
