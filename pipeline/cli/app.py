@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.cli import by_hand, doctor, evaluate, evidence, gateway, later, models, run, score
+from pipeline.cli import by_hand, doctor, evaluate, evidence, gateway, keys, later, models, run, score
 from pipeline.cli.common import set_up_logging, stdout
 
 app = typer.Typer(
@@ -54,3 +54,4 @@ app.command("doctor")(doctor.doctor)
 app.command("kiosk", context_settings=later.PASS_THROUGH)(later.kiosk)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(keys.app, name="keys")
