@@ -61,7 +61,7 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         SettingsError: evidence is to be kept and its public key can't be used.
     """
     from pipeline.evidence import sealed_evidence
-    from pipeline.gateway import GatewayOptions
+    from pipeline.gateway import GatewayOptions, Quota
     from pipeline.protocol.cert_number import CertCheck
 
     evidence = None
@@ -75,6 +75,8 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         detailed_codes=settings.detailed_codes,
         cert_check=CertCheck(settings.cert_check),
         evidence=evidence,
+        quota=Quota(settings.quota_per_second, settings.quota_per_day),
+        pass_score=settings.match_threshold,
     )
 
 

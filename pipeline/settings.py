@@ -98,6 +98,10 @@ class Settings(BaseSettings):
         "warn", description="what a certificate number with a wrong check digit (GB 11643) leads to"
     )
     detailed_codes: bool = Field(False, description="the embedded gateway also tells the detailed codes")
+    quota_per_second: int | None = Field(
+        None, ge=0, lt=2**31, description="requests of an access key that the gateway answers in a second"
+    )
+    quota_per_day: int | None = Field(None, ge=0, lt=2**31, description="and in a day, UTC; more get 402")
 
     # evidence kept by the embedded gateway, sealed to a public key
     evidence: bool = Field(False, description="keep the live pictures of consented matches, sealed")
