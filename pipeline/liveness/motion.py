@@ -52,7 +52,8 @@ def face_grey(image: Image, box: F32) -> F32 | None:
         return None
     region = image[y1:y2, x1:x2]
     grey = cv2.cvtColor(region, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    grey[region.max(axis=2) >= SATURATED] = np.nan
+    below = cv2.inRange(region, (0, 0, 0), (SATURATED - 1,) * 3)
+    grey[below == 0] = np.nan
     size = (min(SIDE, x2 - x1), min(SIDE, y2 - y1))
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
