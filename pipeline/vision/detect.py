@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.camera.frame import Image
 from pipeline.nets.session import make_session
@@ -55,7 +56,10 @@ class BlazeFaceDetector:
         self._min_logit = math.log(min_score / (1 - min_score))
         self._max_overlap = max_overlap
         self._anchors = anchors()
-        self._small = np.empty((SIZE, SIZE, 3), np.uint8)
+        self._small = np.zeros((SIZE, SIZE, 3), np.uint8)
+        self._planes = [np.empty((SIZE, SIZE), np.uint8) for _ in range(3)]
+        self._shape: tuple[int, ...] = ()
+        self._view, self._maps = letterbox(self._small, SIZE, SIZE)
         self._blob = np.empty((1, 3, SIZE, SIZE), np.float32)
 
     def detect(self, image: Image) -> list[Detection]:
@@ -71,35 +75,50 @@ class BlazeFaceDetector:
             FrameError: the array is not a BGR picture.
         """
         image = check_image(image)
-        height, width = image.shape[:2]
-        side = float(max(height, width))
-        left, top = (width - side) / 2, (height - side) / 2
-        self._fill(image, SIZE / side, left, top)
+        side = self._fill(image)
         raw, logits = self._session.run(self._outputs, {self._input: self._blob})
         logits = logits.reshape(-1)
         kept = np.flatnonzero(logits >= self._min_logit)
         if kept.size == 0:
             return []
-        points = decode(raw.reshape(-1, 16)[kept], self._anchors[kept])
-        points = points * np.float32(side) + np.array([left, top], np.float32)
+        points = decode(raw.reshape(-1, 16)[kept], self._anchors[kept]) * np.float32(side)
+        points -= (side - np.array(image.shape[1::-1], np.float32)) / 2
         scores = 1 / (1 + np.exp(-np.clip(logits[kept], -100, 100)))
         found = weighted_nms(points, scores, self._max_overlap)
         return sorted(found, key=lambda d: area(d.box), reverse=True)
 
-    def _fill(self, image: Image, scale: float, left: float, top: float) -> None:
-        """Letterbox the picture into the net's input; pixel corners are mapped, as MediaPipe does."""
-        matrix = np.array([[scale, 0, -scale * left], [0, scale, -scale * top]], np.float64)
-        cv2.warpAffine(
-            image,
-            matrix,
-            (SIZE, SIZE),
-            dst=self._small,
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-        )
-        rgb = self._small.transpose(2, 0, 1)[::-1]
-        np.multiply(rgb, np.float32(1 / 127.5), out=self._blob[0])
+    def _fill(self, image: Image) -> float:
+        """Letterbox the picture into the net's input; the side of the letterbox in pixels of the picture.
+
+        Pixels are sampled where MediaPipe samples them, at every k-th from the first: a shift of half a pixel
+        of the input already moves BlazeFace's boxes. The bars stay black, the map is kept for the next frame.
+        """
+        if image.shape != self._shape:
+            self._shape = image.shape
+            self._small[:] = 0
+            self._view, self._maps = letterbox(self._small, image.shape[0], image.shape[1])
+        cv2.remap(image, *self._maps, cv2.INTER_LINEAR, dst=self._view, borderMode=cv2.BORDER_CONSTANT)
+        cv2.split(self._small, self._planes)
+        for plane, channel in zip(reversed(self._planes), self._blob[0], strict=True):
+            np.multiply(plane, np.float32(1 / 127.5), out=channel)
         np.subtract(self._blob, np.float32(1), out=self._blob)
+        return float(max(image.shape[:2]))
+
+
+Maps = tuple[NDArray[np.int16], NDArray[np.uint16]]
+"""OpenCV's fixed-point maps for ``cv2.remap``."""
+
+
+def letterbox(canvas: Image, height: int, width: int) -> tuple[Image, Maps]:
+    """The part of a square canvas that a picture fills, as a view, and the map from there to the picture."""
+    side = max(height, width)
+    step = side / len(canvas)
+    x, y = (np.arange(len(canvas)) * step - (side - length) / 2 for length in (width, height))
+    columns, rows = (np.flatnonzero((at > -1) & (at < length)) for at, length in ((x, width), (y, height)))
+    map_x, map_y = np.meshgrid(x[columns].astype(np.float32), y[rows].astype(np.float32))
+    view = canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    whole, part = cv2.convertMaps(map_x, map_y, cv2.CV_16SC2)
+    return view, (np.asarray(whole, np.int16), np.asarray(part, np.uint16))
 
 
 def anchors() -> F32:

@@ -105,6 +105,7 @@ class FaceMesh:
         self._outputs: list[str] = [points.name, "presence" if "presence" in names else presence]
         self.count = int(points.shape[-1]) // 3
         self._small = np.empty((self.size, self.size, 3), np.uint8)
+        self._planes = [np.empty((self.size, self.size), np.uint8) for _ in range(3)]
         self._blob = np.empty((1, 3, self.size, self.size), np.float32)
 
     def locate(self, image: Image, roi: Roi) -> Mesh:
@@ -135,7 +136,9 @@ class FaceMesh:
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        np.multiply(self._small.transpose(2, 0, 1)[::-1], np.float32(1 / 255), out=self._blob[0])
+        cv2.split(self._small, self._planes)
+        for plane, channel in zip(reversed(self._planes), self._blob[0], strict=True):
+            np.multiply(plane, np.float32(1 / 255), out=channel)
         raw, presence = self._session.run(self._outputs, {self._input: self._blob})
         points = raw.reshape(self.count, 3)
         out = np.empty_like(points)

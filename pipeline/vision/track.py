@@ -137,7 +137,7 @@ class FaceTracker:
         return face
 
     def _acquire(self, image: Image, found: list[Detection], before: Tracked | None) -> Tracked | None:
-        """The largest detection that the mesh net confirms; the same track where it lies on the box before."""
+        """The largest detection that the mesh confirms; the same track where it lies on the box before."""
         for detection in found:
             mesh = self._mesh.locate(image, roi_of_detection(detection))
             face = self._place(image, mesh, self._last_id + 1)

@@ -7,9 +7,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from pipeline.errors import FrameError
+from pipeline.nets import ModelStore
 from pipeline.vision import BlazeFaceDetector
 from pipeline.vision.boxes import iou
-from pipeline.vision.detect import anchors, decode, weighted_nms
+from pipeline.vision.detect import SIZE, anchors, decode, letterbox, weighted_nms
 
 Picture = NDArray[np.uint8]
 
@@ -114,3 +115,25 @@ def test_merges_a_group_by_score_and_keeps_strangers_apart() -> None:
     assert [f.score for f in found] == pytest.approx([0.9, 0.7])
     assert_allclose(found[0].box, [0.04, 0, 0.44, 0.4], atol=1e-6)
     assert_allclose(found[1].box, [0.8, 0.8, 0.9, 0.9], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (300, 512), (512, 211), (97, 512)])
+def test_letterbox_samples_every_k_th_pixel_and_leaves_the_bars(shape: tuple[int, int]) -> None:
+    height, width = shape
+    canvas = np.full((SIZE, SIZE, 3), 7, np.uint8)
+    view, maps = letterbox(canvas, height, width)
+    step = max(shape) / SIZE
+    assert view.shape[0] == pytest.approx(height / step, abs=1)
+    assert view.shape[1] == pytest.approx(width / step, abs=1)
+    ramp = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
+    sampled = cv2.remap(ramp, *maps, cv2.INTER_LINEAR)
+    assert_allclose(np.diff(sampled[1:-1, view.shape[1] // 2]), step, atol=0.1)
+    view[:] = 0
+    assert (canvas == 0).sum() == view.size
+
+
+def test_frames_of_another_size_leave_nothing_behind(store: ModelStore, astronaut: Picture) -> None:
+    used, fresh = (BlazeFaceDetector(store.path("face_detector")) for _ in range(2))
+    used.detect(np.full((512, 512, 3), 255, np.uint8))
+    wide = astronaut[:256]
+    assert_array_equal(used.detect(wide)[0].box, fresh.detect(wide)[0].box)
