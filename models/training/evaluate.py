@@ -35,6 +35,7 @@ JITTERS = 10
 DEV = "nuaa_raw, subjects not trained on"
 #: Fusions are plain means of logits; weights are never fitted.
 FUSIONS = {
+    "minifasnet pair": (0.0, (1, 1, 0, 0)),
     "public trio": (0.0, (1, 1, 1, 0)),
     "ours + minifasnet_v2": (1.0, (1, 0, 0, 0)),
     "ours + minifasnet_v1se": (1.0, (0, 1, 0, 0)),

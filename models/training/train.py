@@ -307,6 +307,9 @@ def main() -> None:
     parser.add_argument("--freeze", action="store_true", help="write low features of --start, train nothing")
     parser.add_argument("--frozen", action="store_true", help="train above the low features")
     parser.add_argument("--rate", type=float, default=Recipe().rate)
+    parser.add_argument(
+        "--agree", type=float, default=Recipe().agree, help="weight of jittered pairs agreeing"
+    )
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--steps", type=int, default=Recipe().steps)
     parser.add_argument("--minutes", type=float, default=60.0)
@@ -315,7 +318,7 @@ def main() -> None:
         for folder in args.pool:
             freeze(folder, args.start)
         return
-    recipe = Recipe(seed=args.seed, steps=args.steps, rate=args.rate)
+    recipe = Recipe(seed=args.seed, steps=args.steps, rate=args.rate, agree=args.agree)
     pool = read_pool(args.pool, args.hold_out, neutral=args.neutral, frozen=args.frozen)
     print(f"{len(pool.index)} entries, {int(pool.live.sum())} live, without {args.hold_out}", flush=True)
     net, facts = train(pool, recipe, args.minutes, args.start)
