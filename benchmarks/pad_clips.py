@@ -82,8 +82,8 @@ def score(args: argparse.Namespace) -> None:
             if face is None:
                 continue
             times.append(frame.t)
-            for name, net in nets.items():
-                odds[name].append(round(net.log_odds(frame.image, face.box), 4))
+            for name, folds in nets.items():
+                odds[name].append(round(folds.of(row["group"]).log_odds(frame.image, face.box), 4))
         out.append({"label": row["label"], "species": row["species"], "fps": fps, "t": times, "odds": odds})
         print(
             row["label"], row["species"], f"{fps:.0f} fps, {len(times)} of {len(frames)} frames with a face"
@@ -272,7 +272,7 @@ def show_judge(args: argparse.Namespace) -> None:
     """Run the whole judge on every clip."""
     store = open_store()
     nets = load_nets(args.net or ["fr_liveness"])
-    scorer = PassiveScorer(list(nets.values()), load_calibration(nets))
+    scorer = PassiveScorer([folds.of("faces") for folds in nets.values()], load_calibration(nets))
     judge = Judge(store, JudgeSettings(nets=tuple(nets), target_apcer=args.apcer), scorer=scorer)
     vision = Vision(store)
     for row, _, frames in clips(args.data):
@@ -345,7 +345,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=(work.__doc__ or "").partition("\n")[0])
         command.set_defaults(run=work)
         if name in ("score", "judge", "report"):
-            command.add_argument("--net", action="append", metavar="NAME[=FILE]")
+            command.add_argument("--net", action="append", metavar="NAME[=FILE[@DATASET,...]]")
         if name in ("judge", "report"):
             command.add_argument("--apcer", type=float, default=0.01)
     args = parser.parse_args(argv)

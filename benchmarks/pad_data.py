@@ -54,13 +54,34 @@ class Stills:
         return np.asarray(np.mean([self.log_odds[name] for name in nets], axis=0))
 
 
-def load_nets(files: Sequence[str], store: ModelStore | None = None) -> dict[str, PassiveNet]:
-    """Nets by name: ``NAME`` from the model cache, ``NAME=PATH`` from a file."""
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """One net, or for a net that was trained here one for each data set that it has never seen.
+
+    Attributes:
+        nets: data set to net; the empty name stands for every other data set.
+    """
+
+    nets: dict[str, PassiveNet]
+
+    def of(self, dataset: str) -> PassiveNet:
+        """The net that may score a data set."""
+        return self.nets.get(dataset) or self.nets[""]
+
+
+def load_nets(files: Sequence[str], store: ModelStore | None = None) -> dict[str, Folds]:
+    """Nets by name.
+
+    ``NAME`` comes from the model cache, ``NAME=PATH`` from a file, and ``NAME=PATH@DATASET,DATASET`` is used
+    for these data sets only, so that no picture is scored by a net that was trained on its data set.
+    """
     store = store or open_store()
-    nets = {}
+    nets: dict[str, Folds] = {}
     for entry in files:
-        name, _, path = entry.partition("=")
-        nets[name] = PassiveNet(name, Path(path) if path else store.path(name))
+        name, _, place = entry.partition("=")
+        path, _, datasets = place.partition("@")
+        net = PassiveNet(name, Path(path) if path else store.path(name))
+        nets.setdefault(name, Folds({})).nets.update(dict.fromkeys(datasets.split(","), net))
     return nets
 
 
@@ -70,7 +91,7 @@ def read_manifest(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
-def score_stills(data: Path, nets: dict[str, PassiveNet], out: Path) -> None:
+def score_stills(data: Path, nets: dict[str, Folds], out: Path) -> None:
     """Score every picture of ``pad_all.tsv`` and write numbers and names of groups to a TSV file."""
     store = open_store()
     vision, embedder = Vision(store), FaceEmbedder(store.path("fr_feature"))
@@ -83,8 +104,10 @@ def score_stills(data: Path, nets: dict[str, PassiveNet], out: Path) -> None:
         face = view.face
         embeddings.append(None if face is None else embedder.embed(np.asarray(image, np.uint8), face.five))
         odds = [
-            "nan" if face is None else f"{net.log_odds(np.asarray(image, np.uint8), face.box):.4f}"
-            for net in nets.values()
+            "nan"
+            if face is None
+            else f"{folds.of(row['group']).log_odds(np.asarray(image, np.uint8), face.box):.4f}"
+            for folds in nets.values()
         ]
         found = str(int(face is not None))
         lines.append([row["group"], row["species"], "", presentation_of(row), row["label"], found, *odds])

@@ -44,9 +44,11 @@ NOTES = (
 )
 SETS: tuple[tuple[str, ...], ...] = (
     ("fr_liveness",),
+    ("fr_liveness", "livegate_pad"),
     ("minifasnet_v2", "minifasnet_v1se"),
     ("minifasnet_v2", "minifasnet_v1se", "facenox"),
     ("fr_liveness", "minifasnet_v2", "minifasnet_v1se"),
+    ("livegate_pad", "minifasnet_v2", "minifasnet_v1se", "facenox"),
 )
 
 
@@ -270,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=WORK, help="folder for scores")
     commands = parser.add_subparsers(required=True)
     score = commands.add_parser("score", help="score every picture")
-    score.add_argument("--net", action="append", required=True, metavar="NAME[=FILE]")
+    score.add_argument("--net", action="append", required=True, metavar="NAME[=FILE[@DATASET,...]]")
     score.set_defaults(
         run=lambda a: score_stills(a.data, load_nets(a.net), a.work / "stills.tsv"),
     )

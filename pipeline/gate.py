@@ -17,6 +17,7 @@ from pipeline.errors import (
     ConsentError,
     LivegateError,
     MatchError,
+    ModelMissingError,
     SourceFrozenError,
     SourceLostError,
     UsageError,
@@ -24,11 +25,11 @@ from pipeline.errors import (
 from pipeline.liveness.evidence import Verdict
 from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.liveness.livepass import LivePass
-from pipeline.nets import open_store
+from pipeline.nets import ModelStore, open_store
 from pipeline.reasons import Reason
 from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result
 from pipeline.settings import Settings
-from pipeline.vision import Vision
+from pipeline.vision import FaceEmbedder, Vision
 
 if TYPE_CHECKING:
     from pipeline.match.client import MatchResult
@@ -83,7 +84,8 @@ class Gate:
             mesh="face_mesh_478" if self.settings.mesh == "accurate" else "face_mesh",
             detect_every=self.settings.detect_every,
         )
-        self._judge = Judge(store, JudgeSettings.of(self.settings))
+        embedder = _embedder(store) if self.settings.mode == "verify" else None
+        self._judge = Judge(store, JudgeSettings.of(self.settings), embedder=embedder)
         self._running = threading.Lock()
         self._service = service
         if self.settings.mode == "verify" and service is None:
@@ -273,6 +275,14 @@ class Gate:
             error=error.code if error else None,
             hint=error.hint if error else None,
         )
+
+
+def _embedder(store: ModelStore) -> FaceEmbedder | None:
+    """Lets the same-face guard compare embeddings too, where the net is at hand; it is not needed."""
+    try:
+        return FaceEmbedder(store.path("fr_feature"))
+    except ModelMissingError:
+        return None
 
 
 def _reason_of(error: LivegateError) -> Reason:

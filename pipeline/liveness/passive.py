@@ -20,7 +20,14 @@ from pipeline.liveness.calibration import Calibration, load_calibration
 from pipeline.liveness.evidence import sigmoid
 from pipeline.nets import make_session
 from pipeline.vision import CropSpec, View, crop_batch
-from pipeline.vision.crop import FACENOX, FR_LIVENESS, MINIFASNET_V1SE, MINIFASNET_V2
+from pipeline.vision.crop import (
+    FACENOX,
+    FR_LIVENESS,
+    LIVEGATE_CONTEXT,
+    LIVEGATE_TIGHT,
+    MINIFASNET_V1SE,
+    MINIFASNET_V2,
+)
 from pipeline.vision.types import F32
 
 
@@ -44,6 +51,7 @@ NETS: Final[Mapping[str, NetSpec]] = {
     "minifasnet_v2": NetSpec((MINIFASNET_V2,), classes=3, live=1),
     "minifasnet_v1se": NetSpec((MINIFASNET_V1SE,), classes=3, live=1),
     "facenox": NetSpec((FACENOX,), classes=2, live=0),
+    "livegate_pad": NetSpec((LIVEGATE_TIGHT, LIVEGATE_CONTEXT), classes=1, live=0),
 }
 """Nets by their name in the model manifest. Crops and class order were measured, see docs/pad-results."""
 

@@ -58,6 +58,8 @@ memory."""
 MINIFASNET_V2: Final = CropSpec(80, CropKind.SHIFTED, 2.7)
 MINIFASNET_V1SE: Final = CropSpec(80, CropKind.SHIFTED, 4.0)
 FR_LIVENESS: Final = CropSpec(128, CropKind.SQUARE_SHIFTED, 2.7)
+LIVEGATE_TIGHT: Final = CropSpec(96, CropKind.REFLECTED, 1.5)
+LIVEGATE_CONTEXT: Final = CropSpec(96, CropKind.SHIFTED, 3.5)
 FACENOX: Final = CropSpec(128, CropKind.REFLECTED, 1.5, rgb=True, divide=255.0)
 
 
