@@ -53,7 +53,9 @@ class Settings(BaseSettings):
 
     # what is judged, and how strictly
     nets: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("fr_liveness",), min_length=1, description="liveness nets, fused by the mean of their log-odds"
+        ("fr_liveness", "livegate_pad"),
+        min_length=1,
+        description="liveness nets, fused by the mean of their log-odds",
     )
     mesh: Literal["fast", "accurate"] = Field("fast", description="468 points at 192, or 478 at 256")
     detect_every: int = Field(5, ge=1, le=30, description="frames between two runs of the face detector")

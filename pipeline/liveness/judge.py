@@ -60,7 +60,7 @@ class JudgeSettings:
         continuity: when two faces are the same.
     """
 
-    nets: tuple[str, ...] = ("fr_liveness",)
+    nets: tuple[str, ...] = ("fr_liveness", "livegate_pad")
     cues: tuple[str, ...] = DEFAULT_CUES
     target_apcer: float = 0.01
     target_bpcer: float = 0.05
