@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     mesh: Literal["fast", "accurate"] = Field("fast", description="468 points at 192, or 478 at 256")
     detect_every: int = Field(5, ge=1, le=30, description="frames between two runs of the face detector")
     target_apcer: float = Field(0.01, gt=0, le=0.05, description="wanted share of attacks accepted")
-    target_bpcer: float = Field(0.05, gt=0, le=0.30, description="wanted share of live people refused")
+    target_bpcer: float = Field(0.10, gt=0, le=0.30, description="wanted share of live people refused")
     deadline_s: float = Field(
         4.0, ge=1, le=60, description="video time after which nothing clear is undecided"
     )

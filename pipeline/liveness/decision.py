@@ -58,7 +58,7 @@ class DecisionLimits:
     """
 
     target_apcer: float = 0.01
-    target_bpcer: float = 0.05
+    target_bpcer: float = 0.10
     min_frames: int = FRAMES_FLOOR
     min_time_s: float = TIME_FLOOR_S
     deadline_s: float = 4.0

@@ -268,7 +268,7 @@ def test_unknown_nets_and_missing_files_refuse_to_start(tmp_path: Path) -> None:
 def test_the_gates_settings_are_taken_over() -> None:
     mine = JudgeSettings.of(Settings(target_apcer=0.02, target_bpcer=0.1, deadline_s=6.0))
     assert (mine.target_apcer, mine.target_bpcer, mine.deadline_s) == (0.02, 0.1, 6.0)
-    assert mine.nets == ("fr_liveness",)
+    assert mine.nets == ("fr_liveness", "livegate_pad")
 
 
 @given(
