@@ -83,8 +83,31 @@ def eyes_open(landmarks: F32) -> float:
 class QualityLimits:
     """What a face must be before its frame is judged.
 
+    "Measured" limits lie outside 99 % or more of one half of the people of the live pictures; what they do to
+    the other half is printed by ``python -m benchmarks.quality_gate ../shared/data``. "Chosen" limits are
+    policy.
+
     Attributes:
-        min_face_size: pixels.
+        min_face_size: pixels of the box's shorter side. Chosen: below it the nets' inputs are mostly
+            interpolation; the smallest live face measured has 64.
+        min_face_share: box height over frame height. Chosen: the short-range detector loses smaller faces.
+        max_face_share: the same. Chosen: above it there is no surrounding left for a liveness net.
+        min_inside: share of the box inside the frame, in [0, 1]. Measured.
+        max_centre_offset: shares of half the frame's diagonal. Measured.
+        max_yaw: degrees to either side. Chosen: 5 to 8 % of live press and access-camera pictures are turned
+            or tilted beyond max_yaw or max_pitch.
+        max_pitch: degrees up or down. Chosen, as max_yaw.
+        max_roll: degrees to either side. Measured.
+        min_brightness: mean luma of the face, 0..255. Measured: the darkest live face has 37. A daylight face
+            gets there by 4 to 5 stops less light.
+        max_brightness: the same. Measured: the brightest live face has 218.
+        max_clipped: share of face pixels at 250 or above. Measured: all but one sunlit webcam face are below.
+        min_contrast: standard deviation of the face's luma, grey levels. Measured.
+        min_sharpness: squared grey levels, see `Quality`. Measured: 0.5 % lie below. Blur with a sigma of 3 %
+            of the face's side falls below always, one of 2 % or a smear of 15 % in 8 of 10 pictures.
+        min_eyes_open: eye aspect ratio. Measured. The 468-point mesh draws closed eyes half open, so this
+            stops few of them; with the 478-point mesh a blink goes down to 0.05.
+        max_occlusion: chance of a covered mouth or covered eyes, in [0, 1]. The models' even point.
 
     Raises:
         SettingsError: a limit is not a finite number, or is below zero.
