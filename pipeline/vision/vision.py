@@ -10,7 +10,7 @@ from typing import Protocol
 from pipeline.camera.frame import Frame, Image
 from pipeline.errors import ModelMissingError
 from pipeline.vision.align import five_points
-from pipeline.vision.detect import BlazeFaceDetector, Detector
+from pipeline.vision.detect import BlazeFaceDetector, BorderedDetector, Detector
 from pipeline.vision.image import check_image
 from pipeline.vision.mesh import FaceMesh, MeshSource
 from pipeline.vision.pose import head_pose
@@ -83,6 +83,9 @@ class Vision:
     def look(self, image: Image) -> View:
         """Look at a single picture: detector and mesh, nothing carried over; the track goes on untouched.
 
+        Where the detector finds nothing it is asked once more with a border around the picture, see
+        `BorderedDetector`.
+
         Args:
             image: uint8 (height, width, 3), BGR.
 
@@ -93,7 +96,8 @@ class Vision:
             FrameError: the array is not a BGR picture.
         """
         image = check_image(image)
-        return _view(image, FaceTracker(self._detector, self._mesh, self._limits).step(image, 0.0))
+        alone = FaceTracker(BorderedDetector(self._detector), self._mesh, self._limits)
+        return _view(image, alone.step(image, 0.0))
 
     def reset(self) -> None:
         """Forget the track; the next face gets a new track number."""

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import FrameError
 from pipeline.nets import ModelStore
-from pipeline.vision import BlazeFaceDetector
+from pipeline.vision import BlazeFaceDetector, Detection
 from pipeline.vision.boxes import iou
-from pipeline.vision.detect import SIZE, anchors, decode, letterbox, weighted_nms
+from pipeline.vision.detect import SIZE, BorderedDetector, anchors, decode, letterbox, weighted_nms
 
 Picture = NDArray[np.uint8]
 
@@ -63,6 +63,25 @@ def test_a_call_leaves_the_results_of_the_one_before_alone(
     assert_array_equal(first.keypoints, kept[1])
     (again,) = detector.detect(astronaut)
     assert_array_equal(again.box, first.box)
+
+
+def test_a_border_finds_a_face_that_fills_the_picture_and_keeps_its_place(
+    detector: BlazeFaceDetector, astronaut: Picture
+) -> None:
+    class Shy:
+        """Finds faces only in pictures above 200 pixels."""
+
+        def detect(self, image: Picture) -> list[Detection]:
+            return detector.detect(image) if image.shape[0] > 200 else []
+
+    head = np.ascontiguousarray(astronaut[40:220, 140:320])
+    assert Shy().detect(head) == []
+    (framed,) = BorderedDetector(Shy()).detect(head)
+    (plain,) = detector.detect(astronaut)
+    shift = np.array([140, 40], np.float32)
+    assert iou(framed.box + np.tile(shift, 2), plain.box) > 0.8
+    assert_allclose(framed.keypoints + shift, plain.keypoints, atol=10)
+    assert BorderedDetector(detector).detect(np.full((300, 400, 3), 127, np.uint8)) == []
 
 
 @pytest.mark.parametrize(

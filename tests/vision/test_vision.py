@@ -3,6 +3,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
@@ -112,6 +114,16 @@ def test_a_missing_model_is_told_at_once(store: ModelStore, tmp_path_factory: py
         Vision({"face_detector": nowhere, "face_mesh": nowhere})
     with pytest.raises(ModelMissingError):
         Vision({"face_detector": store.path("face_detector")})
+
+
+@settings(max_examples=25, deadline=None)
+@given(height=st.integers(16, 300), width=st.integers(16, 300), seed=st.integers(0, 2**32 - 1))
+def test_any_picture_gives_a_view(vision: Vision, height: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 256, (height, width, 3), np.uint8)
+    view = vision.look(cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.3, 5)))
+    assert (view.face is None) == (view.quality is None)
+    assert view.face is None or view.faces >= 1
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 3), (100, 100), (100, 100, 4)])
