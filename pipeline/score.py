@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
-import numpy as np
-
 from pipeline.camera import Image, load_picture, open_source
 from pipeline.camera.header import is_video
 from pipeline.errors import SourceError
@@ -21,13 +18,10 @@ from pipeline.nets import open_store
 from pipeline.reasons import Reason
 from pipeline.settings import Settings
 from pipeline.vision import Vision
-from pipeline.vision.types import View
 
 THRESHOLD: Final = 0.5
 """A picture whose score is at least this counts as live: the Bayes decision at equal priors and costs, the
 score being a calibrated posterior. A check is stricter: it wants the bounds of its sequential decision."""
-BORDER: Final = 0.3
-"""Border added where no face is found, in shares of the longer side."""
 UNREADABLE: Final = "unreadable"
 
 
@@ -105,7 +99,7 @@ class FileScorer:
         return ScoreRecord(path, found.faces, found.score, found.live, found.reason, ms, found.details)
 
     def _picture(self, image: Image) -> _Found:
-        view, image = self._look(image)
+        view = self._vision.look(image)
         if view.face is None:
             return _Found(0, None, None, Reason.NO_FACE)
         passive = self._passive.score_image(view, image)
@@ -114,18 +108,6 @@ class FileScorer:
             return _Found(view.faces, None, None, Reason.UNDECIDED, {"nets": nets})
         live = passive.probability >= THRESHOLD
         return _Found(view.faces, passive.probability, live, None if live else Reason.SPOOF, {"nets": nets})
-
-    def _look(self, image: Image) -> tuple[View, Image]:
-        """Look again with a border where no face was found: tight crops need room around the face."""
-        view = self._vision.look(image)
-        if view.face is not None:
-            return view, image
-        pad = round(BORDER * max(image.shape[:2]))
-        wide: Image = np.asarray(
-            cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REPLICATE), dtype=np.uint8
-        )
-        again = self._vision.look(wide)
-        return (again, wide) if again.face is not None else (view, image)
 
     def _clip(self, path: Path) -> _Found:
         """The clip's verdict; it ends where a check would end."""
