@@ -29,7 +29,7 @@ from pipeline.nets import ModelStore, open_store
 from pipeline.reasons import Reason
 from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result
 from pipeline.settings import Settings
-from pipeline.vision import FaceEmbedder, Vision
+from pipeline.vision import FaceEmbedder, View, Vision
 
 if TYPE_CHECKING:
     from pipeline.match.client import MatchResult
@@ -200,8 +200,7 @@ class Gate:
             verdict = step.verdict
             if verdict is not None:
                 break
-            box = None if view.face is None else tuple(float(v) for v in view.face.box)
-            yield Guidance(step.guidance, step.progress, frame.t, box)  # type: ignore[arg-type]
+            yield Guidance(step.guidance, step.progress, frame.t, _box(view))
         verdict = verdict or session.finish()
         yield self._conclude(verdict, person, consent, test_source=test_source)
 
@@ -275,6 +274,13 @@ class Gate:
             error=error.code if error else None,
             hint=error.hint if error else None,
         )
+
+
+def _box(view: View) -> tuple[float, float, float, float] | None:
+    if view.face is None:
+        return None
+    x1, y1, x2, y2 = map(float, view.face.box)
+    return x1, y1, x2, y2
 
 
 def _embedder(store: ModelStore) -> FaceEmbedder | None:
