@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,19 @@ def read(path: Path) -> Image | None:
     """A picture as uint8 (height, width, 3), BGR, or None where the file is none."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     return None if image is None else np.asarray(image, np.uint8)
+
+
+def live_pictures(data: Path) -> Iterator[tuple[str, str, Image]]:
+    """Set, person and picture of all who are live by the labels, in ``faces/lfw_single`` and the PAD sets."""
+    for path in pictures(data / "faces" / "lfw_single"):
+        image = read(path)
+        if image is not None:
+            yield "lfw_single", path.stem, image
+    with (data / "pad_all.tsv").open(encoding="utf-8") as lines:
+        for row in csv.DictReader(lines, delimiter="\t"):
+            image = read(data / row["path"]) if row["label"] == "live" else None
+            if image is not None:
+                yield row["group"], row["subject"], image
 
 
 def frames(path: Path, limit: int) -> Iterator[Image]:

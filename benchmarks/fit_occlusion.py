@@ -11,17 +11,15 @@ are real and few.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.faces import in_first_half, pictures, read
+from benchmarks.faces import in_first_half, live_pictures, pictures, read
 from pipeline.camera.frame import Image
 from pipeline.nets import open_store
 from pipeline.vision.align import align, similarity, template
@@ -130,19 +128,6 @@ def fit(x: F64, y: NDArray[np.bool_], ridge: float = 1.0) -> tuple[F64, float]:
     return slopes, float(beta[-1] - slopes @ mean)
 
 
-def bare(data: Path) -> Iterator[tuple[str, str, Image]]:
-    """Set, person and picture of everybody who is live and, as far as the labels say, uncovered."""
-    for path in pictures(data / "faces" / "lfw_single"):
-        image = read(path)
-        if image is not None:
-            yield "lfw_single", path.stem, image
-    with (data / "pad_all.tsv").open(encoding="utf-8") as lines:
-        for row in csv.DictReader(lines, delimiter="\t"):
-            image = read(data / row["path"]) if row["label"] == "live" else None
-            if image is not None:
-                yield row["group"], row["subject"], image
-
-
 def main() -> None:
     """Draw, fit, report."""
     parser = argparse.ArgumentParser(
@@ -166,7 +151,7 @@ def main() -> None:
         scores[kind, first, group].append(occlusion(ycrcb, points))
         return face
 
-    for group, person, image in bare(args.data):
+    for group, person, image in live_pictures(args.data):
         first = in_first_half(person)
         face = add("bare", first, group, image)
         if face is not None:

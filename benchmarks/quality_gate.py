@@ -10,16 +10,15 @@ masks, closed eyes, poses and pictures without a face from ``quality/cases``.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.faces import in_first_half, pictures, read
+from benchmarks.faces import in_first_half, live_pictures, pictures, read
 from pipeline.camera.frame import Image
 from pipeline.nets import open_store
 from pipeline.reasons import Reason
@@ -105,19 +104,6 @@ DAMAGE: dict[str, tuple[Callable[[Image, F32], Image], set[Reason]]] = {
 }
 
 
-def live(data: Path) -> Iterator[tuple[str, str, Image]]:
-    """Set, person and picture."""
-    for path in pictures(data / "faces" / "lfw_single"):
-        image = read(path)
-        if image is not None:
-            yield "lfw_single", path.stem, image
-    with (data / "pad_all.tsv").open(encoding="utf-8") as lines:
-        for row in csv.DictReader(lines, delimiter="\t"):
-            image = read(data / row["path"]) if row["label"] == "live" else None
-            if image is not None:
-                yield row["group"], row["subject"], image
-
-
 def table(views: list[View]) -> dict[str, object]:
     """Share passed, reasons of the rest (all of each), percentiles of each measure."""
     found = [problems(v) for v in views]
@@ -144,7 +130,7 @@ def main() -> None:
     views: dict[str, list[View]] = defaultdict(list)
     spoilt: dict[str, list[bool]] = defaultdict(list)
     lost: Counter[str] = Counter()
-    for index, (group, person, image) in enumerate(live(args.data)):
+    for index, (group, person, image) in enumerate(live_pictures(args.data)):
         view = vision.look(image)
         views[f"{group}, {'first' if in_first_half(person) else 'second'} half"].append(view)
         if index % SPOILT or view.face is None or problems(view):

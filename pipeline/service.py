@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SettingsError
@@ -98,8 +97,3 @@ def access_key(settings: Settings) -> tuple[str, str]:
         "the endpoint needs an access key",
         hint="Set LIVEGATE_ACCESS_KEY_ID and LIVEGATE_ACCESS_KEY_SECRET, or LIVEGATE_ACCESS_KEY_FILE.",
     )
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext:
-    """Certificates to trust: the CA file of the settings, else the usual ones. Always verified."""
-    return ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)

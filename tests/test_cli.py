@@ -272,3 +272,17 @@ def test_doctor_fails_where_models_are_missing(here: Callable[..., Done], tmp_pa
     done = here("doctor", "--json", LIVEGATE_MODELS_DIR=str(tmp_path))
     assert done.returncode == 6
     assert any(item["state"] == "fail" and "livegate models pull" in item["hint"] for item in lines(done))
+
+
+def test_doctor_names_certificates_that_can_not_be_read(here: Callable[..., Done], tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    settings = {
+        "LIVEGATE_MODE": "verify",
+        "LIVEGATE_ENDPOINT": "https://127.0.0.1:9",
+        "LIVEGATE_CA_FILE": str(tmp_path / "ca.pem"),
+    }
+    done = here("doctor", "--json", **settings)
+    assert done.returncode == 6
+    (found,) = [item for item in lines(done) if item["what"] == "endpoint"]
+    assert found["state"] == "fail"
+    assert "CA file" in found["detail"]

@@ -157,10 +157,10 @@ def _endpoint(settings: Settings) -> Iterator[Finding]:
 
     import httpx
 
-    from pipeline.service import tls_context
+    from pipeline.match.exchange import trust
 
     try:
-        with httpx.Client(proxy=settings.proxy, verify=tls_context(settings), timeout=5) as client:
+        with httpx.Client(proxy=settings.proxy, verify=trust(settings.ca_file), timeout=5) as client:
             answer = client.head(settings.endpoint)
     except httpx.HTTPError as error:
         yield Finding("endpoint", "fail", type(error).__name__, "Check address, proxy and certificates.")

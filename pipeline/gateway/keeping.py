@@ -20,13 +20,10 @@ from pipeline.errors import ServiceError
 from pipeline.gateway.schema import Base
 from pipeline.gateway.wire import RawRequest
 from pipeline.protocol.codes import UnifiedCode
+from pipeline.protocol.consent import CONSENT_HEADER, MAX_CONSENT
 
 log = logging.getLogger("livegate.gateway")
 
-CONSENT_HEADER: Final = "x-livegate-consent"
-"""Header with the percent-encoded consent reference of a ``match``."""
-MAX_CONSENT: Final = 256
-"""Most characters of a consent reference."""
 LONGEST_BOX: Final = 2**24 - 1
 """Bytes. MySQL picks its column by this; its usual one ends at 64 KiB. Other databases take no notice."""
 

@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.camera.frame import Frame, Image
 from pipeline.errors import SettingsError
 from pipeline.reasons import Reason
-from pipeline.vision import View
+from pipeline.vision import Face, View
 from pipeline.vision.align import align
 from pipeline.vision.types import F32
 
@@ -109,7 +109,7 @@ class FaceGuard:
             return
         if self._embedder is not None:
             self._first = self._embedder.embed(frame.image, view.face.five)
-        self._remember(frame, view)
+        self._remember(frame, view.face, face_patch(frame.image, view.face.five))
 
     def watch(self, frame: Frame, view: View) -> Reason | None:
         """Compare the next frame, judged or not, with the one before.
@@ -128,10 +128,11 @@ class FaceGuard:
             return None
         known = view.face.track_id == self._track
         wanted = self._limits.min_correlation if known else self._limits.min_correlation_new_track
-        alike = correlation(self._patch, face_patch(frame.image, view.face.five)) >= wanted
+        patch = face_patch(frame.image, view.face.five)
+        alike = correlation(self._patch, patch) >= wanted
         if not alike and not (self._first is not None and self.is_first_face(frame, view)):
             return Reason.FACE_CHANGED
-        self._remember(frame, view)
+        self._remember(frame, view.face, patch)
         return None
 
     def is_first_face(self, frame: Frame, view: View) -> bool:
@@ -143,8 +144,7 @@ class FaceGuard:
         cosine = float(self._first @ self._embedder.embed(frame.image, view.face.five))
         return cosine >= self._limits.min_cosine
 
-    def _remember(self, frame: Frame, view: View) -> None:
-        if view.face is not None:
-            self._patch = face_patch(frame.image, view.face.five)
-            self._track = view.face.track_id
-            self._t = frame.t
+    def _remember(self, frame: Frame, face: Face, patch: F32) -> None:
+        self._patch = patch
+        self._track = face.track_id
+        self._t = frame.t

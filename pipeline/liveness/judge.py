@@ -15,11 +15,12 @@ from pipeline.liveness.cues import DEFAULT_CUES, CueContext, CueSet, CueState, s
 from pipeline.liveness.decision import FRAMES_FLOOR, TIME_FLOOR_S, DecisionLimits, SequentialDecision
 from pipeline.liveness.evidence import Evidence, Step, Verdict
 from pipeline.liveness.livepass import seal
-from pipeline.liveness.passive import ModelPaths, PassiveScore, PassiveScorer
+from pipeline.liveness.passive import PassiveScore, PassiveScorer
 from pipeline.reasons import Reason
 from pipeline.vision import Face, Quality, View
 from pipeline.vision.quality import QualityLimits, first_problem
 from pipeline.vision.types import F32
+from pipeline.vision.vision import ModelPaths
 
 
 class Wanted(Protocol):

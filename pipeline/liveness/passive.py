@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from pipeline.vision.crop import (
     MINIFASNET_V2,
 )
 from pipeline.vision.types import F32
+from pipeline.vision.vision import ModelPaths
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,6 @@ NETS: Final[Mapping[str, NetSpec]] = {
     "livegate_pad": NetSpec((LIVEGATE_TIGHT, LIVEGATE_CONTEXT), classes=1, live=0),
 }
 """Nets by their name in the model manifest. Crops and class order were measured, see docs/pad-results."""
-
-
-class ModelPaths(Protocol):
-    """Gives the file of a model by its name; `pipeline.nets.ModelStore` is one."""
-
-    def path(self, name: str) -> Path:
-        """The verified file; raises `ModelError` where there is none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

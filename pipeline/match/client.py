@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import tenacity
 
@@ -42,6 +42,7 @@ from pipeline.match.results import (
 from pipeline.match.rules import Retries, Timeouts
 from pipeline.protocol.answers import Answer
 from pipeline.protocol.codes import ACTION, SERVICE, VERSION
+from pipeline.protocol.consent import CONSENT_HEADER, MAX_CONSENT
 from pipeline.protocol.signing import (
     HMAC_SHA1,
     SIGNATURE_VERSION,
@@ -57,10 +58,6 @@ if TYPE_CHECKING:
 __all__ = ["InitResult", "MatchClient", "MatchResult", "QueryResult", "reason_for"]
 
 log = logging.getLogger("livegate.match")
-
-CONSENT_HEADER: Final = "X-Livegate-Consent"
-"""Carries the percent-encoded consent reference of a ``match``."""
-MAX_CONSENT: Final = 256
 
 
 class MatchClient:

@@ -103,7 +103,7 @@ class Exchange:
                 proxy=proxy,
                 transport=transport,
                 trust_env=not loopback,
-                verify=_trust(ca_file, unused=transport is not None or endpoint.startswith("http:")),
+                verify=trust(ca_file, unused=transport is not None or endpoint.startswith("http:")),
             )
         except (ValueError, TypeError, ImportError, httpx.InvalidURL):
             unusable = True
@@ -200,7 +200,16 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _trust(ca_file: Path | None, *, unused: bool) -> ssl.SSLContext:
+def trust(ca_file: Path | None, *, unused: bool = False) -> ssl.SSLContext:
+    """Certificates that a connection trusts; always verifying.
+
+    Args:
+        ca_file: PEM certificates instead of the usual ones.
+        unused: no TLS connection will be made, so the usual ones need not be read.
+
+    Raises:
+        SettingsError: the file can't be read as PEM certificates.
+    """
     if ca_file is None and unused:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies, and trusts nobody: nothing to be read
     if ca_file is None:
