@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 MEDIAPIPE_VENV := .venv-mediapipe
+OFFICIAL_VENVS := .venv-official-tea .venv-official-core
 
 .PHONY: demo test setup models lint types lock clean help
 
@@ -12,7 +13,7 @@ help: ## show this help
 demo: setup models ## run the whole gate on a rendered sequence and write build/demo/report.html
 	$(BIN)/python -m pipeline.demo --out build/demo
 
-test: setup models $(MEDIAPIPE_VENV)/.done ## lint, type-check and run every test
+test: setup models $(MEDIAPIPE_VENV)/.done $(OFFICIAL_VENVS:=/.done) ## lint, type-check and run every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -38,6 +39,13 @@ $(MEDIAPIPE_VENV)/.done: requirements/mediapipe.txt
 	$(MEDIAPIPE_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $<
 	@touch $@
 
+# The service's own Python clients drive our gateway in the tests; their dependencies live alone.
+.venv-official-%/.done: requirements/official-%.txt
+	@echo "setting up .venv-official-$* for the tests with the service's client ..."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r $<
+	@touch $@
+
 lint: setup ## ruff, with fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -50,6 +58,11 @@ lock: setup ## renew the hashed locks (needs uv)
 	  --extra dev --python-version 3.11 pyproject.toml -o requirements/dev.txt
 	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
 	  --python-version 3.11 requirements/mediapipe.in -o requirements/mediapipe.txt
+	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+	  --python-version 3.11 requirements/official-tea.in -o requirements/official-tea.txt
+	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+	  --no-emit-package aliyun-python-sdk-core-v3 \
+	  --python-version 3.11 requirements/official-core.in -o requirements/official-core.txt
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) $(MEDIAPIPE_VENV) build dist
+	rm -rf $(VENV) $(MEDIAPIPE_VENV) $(OFFICIAL_VENVS) build dist
