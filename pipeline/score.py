@@ -68,7 +68,7 @@ class FileScorer:
 
     Raises:
         ModelError: a model file is missing or wrong.
-        SettingsError: a net has no calibration.
+        SettingsError: a net has no calibration, or the site's own is wrong or for other nets.
     """
 
     threshold: float = THRESHOLD
@@ -77,7 +77,7 @@ class FileScorer:
         store = open_store(settings.models_dir, offline=settings.offline)
         mesh = "face_mesh_478" if settings.mesh == "accurate" else "face_mesh"
         self._vision = Vision(store, mesh=mesh, detect_every=settings.detect_every)
-        self._passive = PassiveScorer.load(store, settings.nets)
+        self._passive = PassiveScorer.load(store, settings.nets, site=settings.calibration)
         self._judge = Judge(store, JudgeSettings.of(settings), scorer=self._passive)
         self.nets = settings.nets
 

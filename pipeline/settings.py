@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     detect_every: int = Field(5, ge=1, le=30, description="frames between two runs of the face detector")
     target_apcer: float = Field(0.01, gt=0, le=0.05, description="wanted share of attacks accepted")
     target_bpcer: float = Field(0.10, gt=0, le=0.30, description="wanted share of live people refused")
+    calibration: Path | None = Field(
+        None,
+        description="a site's own calibration, a file of `livegate calibrate`; none means the shipped one",
+    )
     deadline_s: float = Field(
         4.0, ge=1, le=60, description="video time after which nothing clear is undecided"
     )

@@ -95,8 +95,12 @@ class Calibration:
 
     def llr(self, log_odds: float) -> float:
         """Log-likelihood ratio of live over spoof within the bound; NaN for what is not a finite number."""
-        raw = self.raw(log_odds)
+        raw = Calibration.raw(self, log_odds)
         return raw if math.isnan(raw) else min(self.bound, max(-self.bound, raw))
+
+    def targets(self, apcer: float, bpcer: float) -> tuple[float, float]:
+        """Error rates that the decision is held to, given the settings'; a site's file can lower them."""
+        return apcer, bpcer
 
 
 def key_of(nets: Iterable[str]) -> str:

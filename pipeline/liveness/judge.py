@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, Self
 
 from pipeline.camera.frame import Frame, Image
@@ -46,6 +47,11 @@ class Wanted(Protocol):
         """Seconds of video."""
         ...
 
+    @property
+    def calibration(self) -> Path | None:
+        """A site's own calibration."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
@@ -57,6 +63,7 @@ class JudgeSettings:
         target_apcer, target_bpcer, min_frames, min_time_s, deadline_s: see `DecisionLimits`, which also holds
             the floors.
         threads: onnxruntime threads for each net.
+        calibration: file of `livegate calibrate` to use on top of the shipped calibration.
         quality: what a frame must be to be judged.
         continuity: when two faces are the same.
     """
@@ -69,6 +76,7 @@ class JudgeSettings:
     min_time_s: float = TIME_FLOOR_S
     deadline_s: float = 4.0
     threads: int = 1
+    calibration: Path | None = None
     quality: QualityLimits = field(default_factory=QualityLimits)
     continuity: ContinuityLimits = field(default_factory=ContinuityLimits)
 
@@ -80,6 +88,7 @@ class JudgeSettings:
             target_apcer=settings.target_apcer,
             target_bpcer=settings.target_bpcer,
             deadline_s=settings.deadline_s,
+            calibration=settings.calibration,
         )
 
     def limits(self, calibration: Calibration) -> DecisionLimits:
@@ -88,9 +97,10 @@ class JudgeSettings:
         Raises:
             SettingsError: a limit is out of range.
         """
+        apcer, bpcer = calibration.targets(self.target_apcer, self.target_bpcer)
         return DecisionLimits(
-            target_apcer=self.target_apcer,
-            target_bpcer=self.target_bpcer,
+            target_apcer=apcer,
+            target_bpcer=bpcer,
             min_frames=self.min_frames,
             min_time_s=self.min_time_s,
             deadline_s=self.deadline_s,
@@ -135,7 +145,7 @@ class Judge:
     ) -> None:
         self.settings = settings or JudgeSettings()
         self._scorer: Scorer = scorer or PassiveScorer.load(
-            store, self.settings.nets, threads=self.settings.threads
+            store, self.settings.nets, threads=self.settings.threads, site=self.settings.calibration
         )
         self._limits = self.settings.limits(self._scorer.calibration)
         CueSet(self.settings.cues, CueContext(live=True))  # an unknown cue refuses to start

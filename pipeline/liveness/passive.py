@@ -18,6 +18,7 @@ from pipeline.camera.frame import Image
 from pipeline.errors import ModelError, SettingsError
 from pipeline.liveness.calibration import Calibration, load_calibration
 from pipeline.liveness.evidence import sigmoid
+from pipeline.liveness.site import load_site_calibration
 from pipeline.nets import make_session
 from pipeline.vision import CropSpec, View, crop_batch
 from pipeline.vision.crop import (
@@ -169,18 +170,30 @@ class PassiveScorer:
         self._nets = tuple(nets)
 
     @classmethod
-    def load(cls, store: ModelPaths, names: Sequence[str], *, threads: int = 1) -> PassiveScorer:
-        """Load nets by name, and the calibration that came with livegate.
+    def load(
+        cls, store: ModelPaths, names: Sequence[str], *, threads: int = 1, site: Path | None = None
+    ) -> PassiveScorer:
+        """Load nets by name, and the calibration that came with livegate or a site's own on top of it.
+
+        Args:
+            store: gives model files by name.
+            names: keys of `NETS`.
+            threads: onnxruntime threads for each net.
+            site: file of `livegate calibrate`.
 
         Raises:
-            SettingsError: a name is unknown or given twice, or there is no calibration for the set.
+            SettingsError: a name is unknown or given twice, there is no calibration for the set, or the
+                site's file is wrong or for other nets.
             ModelError: a file is missing or wrong.
         """
         unknown = [name for name in names if name not in NETS]
         if unknown:
             raise SettingsError(f"no liveness net is called {unknown[0]!r}; there are {', '.join(NETS)}")
         calibration = load_calibration(names)
-        return cls([PassiveNet(name, store.path(name), threads=threads) for name in names], calibration)
+        files = {name: store.path(name) for name in names}
+        if site is not None:
+            calibration = load_site_calibration(site, files, calibration)
+        return cls([PassiveNet(name, files[name], threads=threads) for name in names], calibration)
 
     def score(self, image: Image, box: F32) -> PassiveScore:
         """Score one face.
