@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pipeline.errors import EnrollError, StoreError
-from pipeline.gateway.schema import Meta, PersonRow, TemplateRow
+from pipeline.gateway.schema import Meta, PersonRow, TemplateHead, TemplateRow
 from pipeline.gateway.store import Store
 from pipeline.gateway.vault import Vault
 from pipeline.protocol.cert_number import normalize_cert_number
@@ -109,12 +109,19 @@ class Authority:
         query = select(TemplateRow).where(*_active(person_id, model))
         with self.store.read() as session:
             rows = session.scalars(query).all()
-        vectors = [
-            np.frombuffer(self.vault.open(row.data, _place(row.id, person_id, model)), "<f4")
-            for row in rows
-            if row.data is not None
-        ]
+        vectors = [self.vector(row.data, row.id, person_id, model) for row in rows if row.data is not None]
         return np.stack(vectors) if vectors else None
+
+    def vector(self, data: bytes, template_id: str, person_id: str, model: EmbeddingModel) -> F32:
+        """Open one sealed template.
+
+        Returns:
+            float32 (d,), unit length.
+
+        Raises:
+            StoreError: it does not open with the authority's key, or was moved to another row.
+        """
+        return np.frombuffer(self.vault.open(data, _place(template_id, person_id, model)), "<f4")
 
     def enroll(
         self,
@@ -124,6 +131,7 @@ class Authority:
         *,
         now: float,
         keep: Sequence[str] = (),
+        check: Callable[[Session, str], None] | None = None,
     ) -> str:
         """Add a template, and the person where the number is new; revoke the model's older templates.
 
@@ -133,6 +141,8 @@ class Authority:
             model: the net that made it.
             now: seconds since 1970.
             keep: ids of templates that stay beside the new one, those of the same batch for instance.
+            check: called with the transaction and the person's id before the template is written. No other
+                process can change a template meanwhile. What it raises undoes the enrolment.
 
         Returns:
             The new template's id.
@@ -144,11 +154,14 @@ class Authority:
         template_id = uuid.uuid4().hex
         try:
             with self.store.write() as session:
+                change = next_change(session)
                 person_id = self._person(session, identity, int(now))
+                if check is not None:
+                    check(session, person_id)
                 session.execute(
                     update(TemplateRow)
                     .where(*_active(person_id, model), TemplateRow.id.not_in(keep))
-                    .values(revoked_at=int(now), data=None)
+                    .values(revoked_at=int(now), data=None, change=change)
                 )
                 sealed = self.vault.seal(
                     embedding.astype("<f4").tobytes(), _place(template_id, person_id, model)
@@ -162,6 +175,7 @@ class Authority:
                         data=sealed,
                         created_at=int(now),
                         revoked_at=None,
+                        change=change,
                     )
                 )
         except IntegrityError:
@@ -175,6 +189,7 @@ class Authority:
             How many were active.
         """
         with self.store.write() as session:
+            change = next_change(session)
             person = session.scalar(
                 select(PersonRow).where(PersonRow.pair_digest == self._pair_digest(identity))
             )
@@ -186,7 +201,7 @@ class Authority:
                 )
             ).all()
             for row in rows:
-                row.revoked_at, row.data = int(now), None
+                row.revoked_at, row.data, row.change = int(now), None, change
             return len(rows)
 
     def _person(self, session: Session, identity: Identity, now: int) -> str:
@@ -234,6 +249,26 @@ def is_claimed(store: Store) -> bool:
 def _fingerprint(store: Store) -> str | None:
     with store.read() as session:
         return session.scalar(select(Meta.value).where(Meta.name == _FINGERPRINT))
+
+
+def next_change(session: Session) -> int:
+    """Number the change of templates that this transaction makes; others wait until it ends."""
+    where = TemplateHead.id == 1
+    raised = update(TemplateHead).where(where).values(change=TemplateHead.change + 1)
+    session.execute(raised, execution_options={"synchronize_session": False})
+    return last_change(session)
+
+
+def last_change(session: Session) -> int:
+    """Number of the last change of any template that this transaction can see.
+
+    Raises:
+        StoreError: the database lost the row that the migrations made.
+    """
+    found = session.scalar(select(TemplateHead.change).where(TemplateHead.id == 1))
+    if found is None:
+        raise StoreError("the database lost the count of its templates' changes")
+    return found
 
 
 def _active(person_id: str, model: EmbeddingModel) -> tuple[ColumnElement[bool], ...]:

@@ -16,6 +16,7 @@ from pipeline.errors import StoreError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
+_PATIENCE_S: Final = 300
 _LOCK: Final = 0x6C697665  # any constant that other programs on the same database are unlikely to take
 
 
@@ -54,6 +55,9 @@ def upgrade(engine: Engine) -> None:
 
 def _lock(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
+        # A migration of a large table, or the wait for another process's, may outlast a request's limits.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     elif connection.dialect.name in ("mysql", "mariadb"):
         connection.execute(text("SELECT GET_LOCK('livegate_migrations', 60)"))

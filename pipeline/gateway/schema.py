@@ -58,6 +58,7 @@ class TemplateRow(Base):
         model: manifest name of the net.
         model_sha256: its file; templates of another file are not comparable.
         data: sealed float32 vector, or None once revoked.
+        change: number of its last change in `TemplateHead`; 0 where that was before they were numbered.
     """
 
     __tablename__ = "templates"
@@ -69,6 +70,19 @@ class TemplateRow(Base):
     data: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[int] = mapped_column(BigInteger)
     revoked_at: Mapped[int | None] = mapped_column(BigInteger)
+    change: Mapped[int] = mapped_column(BigInteger, index=True, server_default="0")
+
+
+class TemplateHead(Base):
+    """Number of the last change of any template; one row.
+
+    Who changes templates holds its lock to the end of the transaction, so the numbers become visible in order.
+    """
+
+    __tablename__ = "template_head"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    change: Mapped[int] = mapped_column(BigInteger)
 
 
 class AccessKeyRow(Base):

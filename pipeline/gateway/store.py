@@ -1,4 +1,4 @@
-"""`Store`: the database, opened, migrated and guarded. Any SQLAlchemy URL; SQLite with WAL by default."""
+"""`Store`: the database, opened, migrated and guarded. SQLite with WAL by default, PostgreSQL by URL."""
 
 from __future__ import annotations
 
@@ -21,7 +21,30 @@ from pipeline.gateway.migrate import upgrade
 BUSY_TIMEOUT_S: Final = 10.0
 """How long SQLite waits for another process's write before the request is answered as unavailable."""
 
+CONNECT_S: Final = 5
+"""PostgreSQL: how long a connection may take to come up."""
+
+STATEMENT_MS: Final = 10_000
+"""PostgreSQL: how long one statement may run or wait for a lock, and a transaction may idle."""
+
+POOL_SIZE: Final = 5
+"""PostgreSQL: connections that stay open in each process. A thread that answers needs one at a time."""
+
+POOL_OVERFLOW: Final = 15
+"""PostgreSQL: further ones for a while. ``max_connections`` must allow for the sum in every process."""
+
+POOL_WAIT_S: Final = 10.0
+"""PostgreSQL: how long a thread waits for a free connection."""
+
 _WRITE: Final = "livegate_write"
+# The host or its network may vanish without a word: libpq then gives up after about 15 seconds.
+_KEEPALIVE: Final = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 
 
 class Store:
@@ -36,13 +59,17 @@ class Store:
 
     def __init__(self, url: str) -> None:
         try:
-            parsed = make_url(url)
+            parsed = _with_driver(make_url(url))
             self.path = _sqlite_file(parsed)
             if self.path is not None:
                 _create_private(self.path)
             # hide_parameters: digests and ciphertext are nobody's business in a log either
-            self._engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=self.path is None)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            self._engine = create_engine(parsed, hide_parameters=True, **_engine_options(parsed))
+        except ImportError:
+            raise StoreError(
+                "the database's driver is not installed", hint="Install livegate with the extra `scale`."
+            ) from None
+        except (ArgumentError, NoSuchModuleError) as error:
             raise StoreError(f"the database URL can't be used: {type(error).__name__}") from None
         except OSError as error:
             raise StoreError(f"the database file can't be made: {type(error).__name__}") from None
@@ -111,6 +138,35 @@ def _told() -> Iterator[None]:
         raise
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(f"the database can't be used: {type(error).__name__}") from None
+
+
+def _with_driver(url: URL) -> URL:
+    """``postgresql://`` and ``postgres://`` mean the driver that the extra ``scale`` installs."""
+    if url.drivername in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def _engine_options(url: URL) -> dict[str, Any]:
+    """Pool and time limits; what the URL's own query says goes before them."""
+    if url.get_backend_name() == "sqlite":
+        return {}
+    options: dict[str, Any] = {
+        "pool_pre_ping": True,
+        "pool_size": POOL_SIZE,
+        "max_overflow": POOL_OVERFLOW,
+        "pool_timeout": POOL_WAIT_S,
+    }
+    if url.get_driver_name() in ("psycopg", "psycopg2"):
+        limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        arguments = {
+            "connect_timeout": CONNECT_S,
+            "options": " ".join(f"-c {name}={STATEMENT_MS}" for name in limits),
+            "application_name": "livegate",
+            **_KEEPALIVE,
+        }
+        options["connect_args"] = {name: value for name, value in arguments.items() if name not in url.query}
+    return options
 
 
 def _sqlite_file(url: URL) -> Path | None:
