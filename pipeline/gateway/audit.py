@@ -7,10 +7,13 @@ state as a whole shows nothing of it: keep an `AuditReport`'s end elsewhere and 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import func, select
@@ -37,12 +40,23 @@ class Trace:
         method: ``init``, ``query``, ``match``, or empty.
         person: keyed digest of the certificate number, or empty.
         admitted: True once signature, time and nonce were right.
+        spent: seconds by part of the work.
     """
 
     key_id: str = ""
     method: str = ""
     person: str = ""
     admitted: bool = False
+    spent: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def spending(self, part: str) -> Iterator[None]:
+        """Count the time of the block to a part of the work."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[part] = self.spent.get(part, 0.0) + time.perf_counter() - began
 
 
 @dataclass(frozen=True, slots=True)

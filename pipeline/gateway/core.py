@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from structlog.contextvars import bound_contextvars
+
 from pipeline.errors import StoreError
 from pipeline.gateway.access import AccessKeys, Nonces
 from pipeline.gateway.admission import Admission
@@ -25,11 +27,13 @@ from pipeline.gateway.counters import Counters, Limit
 from pipeline.gateway.devices import DeviceRules
 from pipeline.gateway.faces import Embedder
 from pipeline.gateway.keeping import Arrival, EvidenceSink
+from pipeline.gateway.operation.logs import fault, log_request
+from pipeline.gateway.operation.watch import Seen, Watch, stage_of
 from pipeline.gateway.params import INVALID_FORMAT, Refused, format_of, read_parameters, wanted_format
 from pipeline.gateway.picture import PictureLimits
 from pipeline.gateway.quota import QuotaGuard
 from pipeline.gateway.risk import Risk, RiskPolicy
-from pipeline.gateway.service import PASS_SCORE, FaceVerify, Outcome, fault
+from pipeline.gateway.service import PASS_SCORE, FaceVerify, Outcome
 from pipeline.gateway.sessions import Sessions
 from pipeline.gateway.terms import Quota
 from pipeline.gateway.wire import Limits, RawAnswer, RawRequest
@@ -114,6 +118,7 @@ class Gateway:
         self._embedder = embedder
         self._clock = clock
         self._new_request_id = new_request_id
+        self._watches: list[Watch] = [log_request]
         self._admission = Admission(self.access_keys, Nonces(authority.store, authority.vault))
         self._counters = Counters(authority.store)
         self._quota = QuotaGuard(
@@ -142,12 +147,16 @@ class Gateway:
 
         Returns:
             HTTP 200 with an integer ``Code`` from the service, HTTP 4xx or 5xx with a string ``Code`` from
-            the gateway, or the word of `HEALTH_PATH`.
+            the gateway, or at `HEALTH_PATH` the word that the process lives.
         """
         path = request.target.partition("?")[0]
         if path == HEALTH_PATH:
             return self._health(request)
         request_id = self._new_request_id()
+        with bound_contextvars(request_id=request_id):  # on every line that the log gets meanwhile
+            return self._handle(request, path, request_id)
+
+    def _handle(self, request: RawRequest, path: str, request_id: str) -> RawAnswer:
         started = time.perf_counter()
         form = wanted_format(request)
         trace = Trace()
@@ -165,14 +174,27 @@ class Gateway:
         except Exception as error:
             log.error("%s: %s", request_id, fault(error))
             found = Refused(INTERNAL_ERROR)
-        elapsed = (time.perf_counter() - started) * 1000
-        found = self._record(found, trace, request_id, elapsed)
-        log.info("%s %r %.0f ms", request_id, found, elapsed)
-        return self._write(found, request_id, form, admitted=trace.admitted)
+        found = self._record(found, trace, request_id, (time.perf_counter() - started) * 1000)
+        answer = self._write(found, request_id, form, admitted=trace.admitted)
+        self._tell(request, answer, found, request_id, trace, time.perf_counter() - started)
+        return answer
 
-    def refuse(self, request: RawRequest, refused: Refused) -> RawAnswer:
-        """Answer without a look at the request, where its carrier can't take it."""
-        return self._write(refused, self._new_request_id(), wanted_format(request))
+    def refuse(self, request: RawRequest, refused: Refused, *, stage: str | None = None) -> RawAnswer:
+        """Answer without a look at the request, where its carrier can't take it.
+
+        Args:
+            request: as far as it came.
+            refused: what to say.
+            stage: one of `pipeline.gateway.operation.watch.STAGES`; by the code if left out.
+        """
+        request_id = self._new_request_id()
+        answer = self._write(refused, request_id, wanted_format(request))
+        self._tell(request, answer, refused, request_id, Trace(), 0.0, stage)
+        return answer
+
+    def add_watch(self, watch: Watch) -> None:
+        """Tell somebody of every answered request from now on, free of personal data."""
+        self._watches.append(watch)
 
     @property
     def embedder(self) -> Embedder:
@@ -240,6 +262,37 @@ class Gateway:
             return Refused(SERVICE_UNAVAILABLE) if trace.admitted else found
         return found
 
+    def _tell(
+        self,
+        request: RawRequest,
+        answer: RawAnswer,
+        found: Outcome | Refused,
+        request_id: str,
+        trace: Trace,
+        seconds: float,
+        stage: str | None = None,
+    ) -> None:
+        detail = None if isinstance(found, Refused) else found.detail
+        code = found.code.code if isinstance(found, Refused) else str(int(found.code))
+        sub_code = "" if detail is None else detail.sub_code
+        seen = Seen(
+            request_id,
+            trace.method,
+            code,
+            sub_code,
+            answer.status,
+            stage_of(code, sub_code) if stage is None else stage,
+            key=self.authority.vault.digest("logged key", trace.key_id)[:12] if trace.key_id else "",
+            admitted=trace.admitted,
+            seconds=seconds,
+            target_bytes=len(request.target),
+            body_bytes=len(request.body),
+            answer_bytes=len(answer.body),
+            spent=trace.spent,
+        )
+        for watch in self._watches:
+            watch(seen)
+
     def _may_audit_stranger(self, now: int) -> bool:
         limit = Limit(self.authority.vault.digest("audited strangers"), STRANGERS_AUDITED, now + 60)
         return self._counters.take([limit], now=now) is not None
@@ -270,10 +323,6 @@ class Gateway:
     def _health(self, request: RawRequest) -> RawAnswer:
         if request.method not in ("GET", "HEAD"):
             return RawAnswer(405, (*_PLAIN, ("allow", "GET, HEAD")), b"method not allowed\n")
-        try:
-            self.authority.store.ping()
-        except StoreError:
-            return RawAnswer(503, _PLAIN, b"database unavailable\n")
         return RawAnswer(200, _PLAIN, b"ok\n")
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.errors import LivegateError, ServiceError
+from pipeline.errors import ServiceError
 from pipeline.gateway.audit import Trace
 from pipeline.gateway.authority import Authority, Identity
 from pipeline.gateway.counters import Counters
@@ -18,6 +18,7 @@ from pipeline.gateway.devices import DeviceRules, device_of
 from pipeline.gateway.faces import Embedder
 from pipeline.gateway.fields import metainfo_of, read_fields, text_of, wrong
 from pipeline.gateway.keeping import Arrival, EvidenceSink, plan_keeping
+from pipeline.gateway.operation.logs import fault
 from pipeline.gateway.picture import PictureLimits, PictureProblem, check_header, decode_picture, from_base64
 from pipeline.gateway.risk import NO_LOCKS, Attempt, Risk
 from pipeline.gateway.scoring import score_of
@@ -196,10 +197,12 @@ class FaceVerify:
             if templates is None:
                 return _told(_NO_REFERENCE, "match")
 
-            image = decode_picture(file, self._pictures)
+            with trace.spending("decode"):
+                image = decode_picture(file, self._pictures)
             if isinstance(image, PictureProblem):
                 raise wrong("imgbase64不合法")
-            reading = embedder.read(image)
+            with trace.spending("embed"):
+                reading = embedder.read(image)
             if reading is None:
                 raise wrong("imgbase64中未检测到人脸")
             cosine = float((templates @ reading.embedding).max())
@@ -302,16 +305,6 @@ class FaceVerify:
                 if self._cert_check is CertCheck.STRICT:
                     return None
         return Identity.of(name, number)
-
-
-def fault(error: BaseException) -> str:
-    """Kind and place of an unforeseen error: its own text could hold data of a person."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = "" if trace is None else f" at {trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
-    told = f" ({error.message})" if isinstance(error, LivegateError) else ""
-    return f"{type(error).__name__}{place}{told}"
 
 
 @contextlib.contextmanager
