@@ -1,8 +1,8 @@
 """What a device says of a verification that it carried out, signed with the key of its installation.
 
 An attestation is a JSON Web Signature in compact form (RFC 7515) with Ed25519 (RFC 8037). Its header is
-always the same but for the public key, so there is no algorithm to choose and none to confuse. It travels with
-a ``match`` in a header of its own, which a service that does not know it takes no notice of.
+always the same but for the public key, so there is no algorithm to choose and none to confuse. It travels
+with a ``match`` in a header of its own, which a service that does not know it takes no notice of.
 
 The public key reaches the gateway before that: ``init`` names it in ``metainfo``, as ``apdidToken``.
 """
