@@ -14,6 +14,8 @@ phi = exp(-dt / tau) and tau its correlation time; the second the effective size
 samples with intraclass correlation rho, the share of the variance that lies between checks (L. Kish, Survey
 Sampling, 1965). So S never leaves [min llr, max llr] / rho however long one looks: an attack that looks a
 little live for four seconds does not pass by adding up.
+
+For the same reason not every frame is worth the nets' time: `SequentialDecision.due` says which one is.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from pipeline.camera.frame import Frame
 from pipeline.errors import FrameError, SettingsError
 from pipeline.liveness.evidence import NOTHING, REJECTING, Evidence, Verdict, VerdictState, sigmoid
 from pipeline.liveness.livepass import _mint
+from pipeline.liveness.pace import gap_s, soonest_s
 from pipeline.reasons import Reason
 
 APCER_CEILING: Final = 0.05
@@ -52,6 +55,9 @@ class DecisionLimits:
         deadline_s: seconds from the first frame seen; after it the check is undecided.
         rho: share of the evidence's variance that lies between checks, in (0, 1]; see `Calibration`.
         tau_s: correlation time of the noise within a check in seconds, above 0; measured.
+        bound: largest ratio that one frame can give, above 0; infinity where it is not known.
+        max_loss: share of the information that may be lost by not judging every frame, in [0, 0.1]; 0 judges
+            every frame.
 
     Raises:
         SettingsError: a value is out of its range; the message names it.
@@ -64,6 +70,8 @@ class DecisionLimits:
     deadline_s: float = 4.0
     rho: float = 1.0
     tau_s: float = 1.0
+    bound: float = math.inf
+    max_loss: float = 0.0
 
     def __post_init__(self) -> None:
         ranges: tuple[tuple[str, bool, str], ...] = (
@@ -74,6 +82,8 @@ class DecisionLimits:
             ("deadline_s", self.min_time_s < self.deadline_s < math.inf, "above min_time_s"),
             ("rho", 0 < self.rho <= 1, "in (0, 1]"),
             ("tau_s", 0 < self.tau_s < math.inf, "above 0"),
+            ("bound", self.bound > 0, "above 0"),
+            ("max_loss", 0 <= self.max_loss <= 0.1, "in [0, 0.1]"),
         )
         for name, holds, wanted in ranges:
             if not holds:
@@ -143,6 +153,32 @@ class SequentialDecision:
         )
         return min(1.0, max(0.0, min(shares)))
 
+    def due(self, t: float, *, pending: bool, candidate: bool) -> bool:
+        """True where a frame is worth judging; one that is not goes to `skip`.
+
+        It is where the floors want one, where so much time has passed that ``max_loss`` would be exceeded,
+        where it could take the sum to a bound, and where it would be the best one for the pass.
+
+        Args:
+            t: the frame's time in seconds.
+            pending: a confirming cue has not confirmed, so that nothing passes on this frame.
+            candidate: the frame is a better one for the pass than any before.
+        """
+        limits, first = self.limits, self._first_judged
+        if first is None or limits.max_loss == 0 or candidate:
+            return True
+        now = max(self._now, t) + _EPSILON_S
+        if not self._enough():
+            steps = limits.min_frames - 1
+            return now - first >= limits.min_time_s * min(self._judged, steps) / steps
+        since = now - self._last_judged
+        if since >= gap_s(limits.tau_s, limits.max_loss):
+            return True
+        passing = not pending and self._best is not None
+        return (passing and since >= self._soonest(1, limits.upper)) or (
+            since >= self._soonest(-1, -limits.lower)
+        )
+
     def judge(self, evidence: Evidence, frame: Frame | None) -> Verdict | None:
         """Take one judged frame.
 
@@ -194,6 +230,14 @@ class SequentialDecision:
             self._at_deadline()
         return self._verdict
 
+    def skip(self, t: float, cues: Mapping[str, float] = NOTHING) -> Verdict | None:
+        """Take a frame that could be judged and is not `due`.
+
+        Raises:
+            FrameError: the frame's time is not a number.
+        """
+        return self.guide(t, Reason.UNDECIDED, cues)
+
     def wait(self, t: float) -> Verdict | None:
         """Take a frame that says nothing new, an exact copy of the one before for instance."""
         if self._verdict is None:
@@ -244,6 +288,17 @@ class SequentialDecision:
             first is not None
             and self._judged >= limits.min_frames
             and self._last_judged - first >= limits.min_time_s - _EPSILON_S
+        )
+
+    def _soonest(self, sign: int, goal: float) -> float:
+        limits = self.limits
+        return soonest_s(
+            sign * self._sum,
+            self._weight,
+            goal,
+            rho=limits.rho,
+            tau_s=limits.tau_s,
+            bound=limits.bound,
         )
 
     def _clear(self, evidence: Evidence) -> bool:

@@ -75,6 +75,7 @@ class JudgeSettings:
     min_frames: int = FRAMES_FLOOR
     min_time_s: float = TIME_FLOOR_S
     deadline_s: float = 4.0
+    max_loss: float = 0.01
     threads: int = 1
     calibration: Path | None = None
     quality: QualityLimits = field(default_factory=QualityLimits)
@@ -106,6 +107,8 @@ class JudgeSettings:
             deadline_s=self.deadline_s,
             rho=calibration.rho,
             tau_s=calibration.tau_s,
+            bound=calibration.bound,
+            max_loss=self.max_loss,
         )
 
 
@@ -191,7 +194,8 @@ class Session:
         """Take the next frame. After the verdict nothing changes it any more.
 
         A frame counts for the decision only where its face is a single one of good quality and the frame is
-        not an exact copy of the one before.
+        not an exact copy of the one before; and the nets see only those of them that are due, see
+        `SequentialDecision.due`. Tracking, cues and guard see every frame.
 
         Args:
             frame: as the source gave it.
@@ -225,6 +229,10 @@ class Session:
             return None, problem
         if view.face is None or view.quality is None or copy:
             self._decision.wait(frame.t)
+            return None, None
+        candidate = view.face.detected and view.faces == 1 and rank(view.quality) > self._best
+        if not self._decision.due(frame.t, pending=bool(cues.pending), candidate=candidate):
+            self._decision.skip(frame.t, cues.values)
             return None, None
         return self._judge(frame, view, view.face, view.quality, cues), None
 
