@@ -76,7 +76,13 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         evidence=evidence,
         quota=Quota(settings.quota_per_second, settings.quota_per_day),
         pass_score=settings.match_threshold,
+        redis_url=redis_url(settings),
     )
+
+
+def redis_url(settings: Settings) -> str | None:
+    """The Redis of the settings in clear, for whoever connects to it."""
+    return None if settings.redis_url is None else settings.redis_url.get_secret_value()
 
 
 def access_key(settings: Settings) -> tuple[str, str]:

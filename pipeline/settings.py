@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ Mode = Literal["liveness", "verify"]
 
 CONFIG_VARIABLE = "LIVEGATE_CONFIG"
 DEFAULT_CONFIG = "livegate.toml"
+_REDIS_URL = re.compile(r"(redis|rediss|unix)://\S+", re.ASCII)
 
 
 def default_database() -> str:
@@ -100,6 +102,13 @@ class Settings(BaseSettings):
         False, description="http:// endpoints other than loopback, where something else protects the line"
     )
     database: str = Field(default_factory=default_database, description="embedded authority, SQLAlchemy URL")
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis for the embedded authority's nonces and counters; none keeps them in the database",
+    )
+    duplicates: Literal["off", "warn", "refuse"] = Field(
+        "warn", description="what a face that is likely enrolled under another number leads to at enrolment"
+    )
     cert_check: Literal["off", "warn", "strict"] = Field(
         "warn", description="what a certificate number with a wrong check digit (GB 11643) leads to"
     )
@@ -125,6 +134,13 @@ class Settings(BaseSettings):
         """Environment variables give lists as text with commas."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _REDIS_URL.fullmatch(value.get_secret_value()):
+            raise ValueError("a URL that begins with redis://, rediss:// or unix:// is wanted")
         return value
 
     def __init__(self, **values: Any) -> None:

@@ -189,14 +189,17 @@ def audit(
 
 @contextlib.contextmanager
 def _desk(database: str | None) -> Iterator[Desk]:
-    from pipeline.gateway import AccessKeys, Counters, Risk, open_authority
+    from pipeline.gateway import AccessKeys, Risk, open_authority, open_shared
+    from pipeline.service import redis_url
 
-    authority = open_authority(build_settings(database=database).database)
-    try:
+    settings = build_settings(database=database)
+    with contextlib.ExitStack() as stack:
+        authority = open_authority(settings.database)
+        stack.callback(authority.store.close)
+        shared = open_shared(authority, redis_url(settings))
+        stack.callback(shared.close)
         keys = AccessKeys(authority.store, authority.vault)
-        yield Desk(authority, keys, Risk(Counters(authority.store), authority.vault))
-    finally:
-        authority.store.close()
+        yield Desk(authority, keys, Risk(shared.counters, authority.vault))
 
 
 @contextlib.contextmanager

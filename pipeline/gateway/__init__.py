@@ -21,6 +21,7 @@ from pipeline.gateway.opening import (
 from pipeline.gateway.risk import NO_LOCKS, FailureWindow, Risk, RiskPolicy
 from pipeline.gateway.scoring import score_of
 from pipeline.gateway.server import is_loopback, running, serve
+from pipeline.gateway.shared import Shared, open_shared
 from pipeline.gateway.terms import KeyRecord, KeyTerms, Quota
 from pipeline.gateway.wire import RawAnswer, RawRequest
 
@@ -51,6 +52,7 @@ __all__ = [
     "RawRequest",
     "Risk",
     "RiskPolicy",
+    "Shared",
     "embedded",
     "enroll",
     "ensure_access_key",
@@ -59,6 +61,7 @@ __all__ = [
     "make_app",
     "open_authority",
     "open_gateway",
+    "open_shared",
     "running",
     "score_of",
     "serve",

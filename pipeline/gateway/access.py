@@ -1,4 +1,4 @@
-"""Access keys and their nonces: who may ask, and that nobody asks twice with one signature."""
+"""Access keys: who may ask, and what."""
 
 from __future__ import annotations
 
@@ -9,22 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.errors import StoreError
-from pipeline.gateway.schema import AccessKeyRow, NonceRow
+from pipeline.gateway.schema import AccessKeyRow
 from pipeline.gateway.store import Store
 from pipeline.gateway.terms import METHODS, KeyRecord, KeyTerms, Quota
 from pipeline.gateway.vault import Vault, write_private_once
 from pipeline.protocol.signing import AccessKey
-
-NONCE_LIFETIME_S: Final = 31 * 60
-"""A request's time may lie 15 minutes ahead, and is accepted for 15 after it: 30 minutes, and one more."""
-
-PURGE_EVERY_S: Final = 60
-"""Least time between two clean-ups of expired nonces by one process."""
-
 
 OVERLAP_S: Final = 7 * 24 * 3600
 """How long a rotated key lives on beside the one that follows it."""
@@ -145,47 +138,6 @@ class AccessKeys:
                 return False
             row.revoked_at = int(now)
             return True
-
-
-class Nonces:
-    """Used nonces. One INSERT decides, so of any number of processes exactly one is let through.
-
-    Args:
-        store: open database.
-        vault: digests the nonces, which are of any length and content.
-    """
-
-    def __init__(self, store: Store, vault: Vault) -> None:
-        self._store = store
-        self._vault = vault
-        self._purged_at = 0.0
-
-    def use(self, key_id: str, nonce: str, *, now: float) -> bool:
-        """Use a nonce up.
-
-        Args:
-            key_id: whose nonce; two keys may use the same one.
-            nonce: as received.
-            now: seconds since 1970.
-
-        Returns:
-            True the first time, False where it was used within `NONCE_LIFETIME_S`.
-
-        Raises:
-            StoreError: the database can't be written; the request must not be let through.
-        """
-        row = NonceRow(
-            digest=self._vault.digest("nonce", key_id, nonce), expires_at=int(now) + NONCE_LIFETIME_S
-        )
-        try:
-            with self._store.write() as session:
-                if now - self._purged_at >= PURGE_EVERY_S:
-                    session.execute(delete(NonceRow).where(NonceRow.expires_at < int(now)))
-                session.add(row)
-        except IntegrityError:
-            return False
-        self._purged_at = now if now - self._purged_at >= PURGE_EVERY_S else self._purged_at
-        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from pipeline.gateway.access import AccessKeys, Nonces
+from pipeline.gateway.access import AccessKeys
 from pipeline.gateway.audit import Trace
+from pipeline.gateway.nonces import Nonces
 from pipeline.gateway.params import Refused
 from pipeline.gateway.terms import KeyRecord
 from pipeline.protocol.codes import (

@@ -229,9 +229,16 @@ class Authority:
                 with self.store.write() as session:
                     session.add(Meta(name=_FINGERPRINT, value=self.vault.fingerprint))
             except IntegrityError:
-                pass
-            found = _fingerprint(self.store)
-        if found != self.vault.fingerprint:
+                pass  # another process claimed it meanwhile
+        self.check_key()
+
+    def check_key(self) -> None:
+        """See that the key is the one that the database was made with.
+
+        Raises:
+            StoreError: it is not, or the database does not answer.
+        """
+        if _fingerprint(self.store) != self.vault.fingerprint:
             raise StoreError(
                 "the authority's key is not the one that this database was made with",
                 hint="Bring back the key file that belongs to the database, or start with a new database.",

@@ -19,11 +19,11 @@ from typing import Final
 from structlog.contextvars import bound_contextvars
 
 from pipeline.errors import StoreError
-from pipeline.gateway.access import AccessKeys, Nonces
+from pipeline.gateway.access import AccessKeys
 from pipeline.gateway.admission import Admission
 from pipeline.gateway.audit import AuditEntry, AuditLog, Trace
 from pipeline.gateway.authority import Authority
-from pipeline.gateway.counters import Counters, Limit
+from pipeline.gateway.counters import Limit
 from pipeline.gateway.devices import DeviceRules
 from pipeline.gateway.faces import Embedder
 from pipeline.gateway.keeping import Arrival, EvidenceSink
@@ -35,6 +35,7 @@ from pipeline.gateway.quota import QuotaGuard
 from pipeline.gateway.risk import Risk, RiskPolicy
 from pipeline.gateway.service import PASS_SCORE, FaceVerify, Outcome
 from pipeline.gateway.sessions import Sessions
+from pipeline.gateway.shared import open_shared
 from pipeline.gateway.terms import Quota
 from pipeline.gateway.wire import Limits, RawAnswer, RawRequest
 from pipeline.protocol.answers import Answer, Format, Refusal, build_answer, content_type
@@ -75,6 +76,7 @@ class GatewayOptions:
         pass_score: score from which a session passes, 0..100.
         suspended: True while nobody can be verified.
         audit: keep the audit log.
+        redis_url: Redis for nonces and counters, see `pipeline.gateway.shared`; None for the database.
     """
 
     detailed_codes: bool = False
@@ -90,6 +92,7 @@ class GatewayOptions:
     pass_score: float = PASS_SCORE
     suspended: bool = False
     audit: bool = True
+    redis_url: str | None = field(default=None, repr=False)
 
 
 class Gateway:
@@ -119,8 +122,9 @@ class Gateway:
         self._clock = clock
         self._new_request_id = new_request_id
         self._watches: list[Watch] = [log_request]
-        self._admission = Admission(self.access_keys, Nonces(authority.store, authority.vault))
-        self._counters = Counters(authority.store)
+        self.shared = open_shared(authority, self.options.redis_url)
+        self._admission = Admission(self.access_keys, self.shared.nonces)
+        self._counters = self.shared.counters
         self._quota = QuotaGuard(
             self._counters, authority.vault, each=self.options.quota, whole=self.options.whole_quota
         )
@@ -206,7 +210,8 @@ class Gateway:
         return self._embedder()
 
     def close(self) -> None:
-        """Close the database. Idempotent."""
+        """Close the database, and the connections to Redis. Idempotent."""
+        self.shared.close()
         self.authority.store.close()
 
     def _decide(

@@ -79,10 +79,15 @@ def open_gateway(
         options: how to answer.
 
     Raises:
-        StoreError: the database or its key can't be used.
+        StoreError: the database, its key or Redis can't be used.
     """
     load = _once(lambda: embedder or NetEmbedder(open_store() if models is None else models))
-    return Gateway(open_authority(database_url, key_file=key_file), load, options=options)
+    authority = open_authority(database_url, key_file=key_file)
+    try:
+        return Gateway(authority, load, options=options)
+    except BaseException:
+        authority.store.close()
+        raise
 
 
 def ensure_access_key(

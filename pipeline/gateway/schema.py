@@ -76,7 +76,7 @@ class TemplateRow(Base):
 class TemplateHead(Base):
     """Number of the last change of any template; one row.
 
-    Who changes templates holds its lock to the end of the transaction, so the numbers become visible in order.
+    Who changes templates holds its lock to the end of the transaction, so numbers become visible in order.
     """
 
     __tablename__ = "template_head"

@@ -13,7 +13,6 @@ from typing import Any, Final
 from pipeline.errors import ServiceError
 from pipeline.gateway.audit import Trace
 from pipeline.gateway.authority import Authority, Identity
-from pipeline.gateway.counters import Counters
 from pipeline.gateway.devices import DeviceRules, device_of
 from pipeline.gateway.faces import Embedder
 from pipeline.gateway.fields import metainfo_of, read_fields, text_of, wrong
@@ -23,6 +22,7 @@ from pipeline.gateway.picture import PictureLimits, PictureProblem, check_header
 from pipeline.gateway.risk import NO_LOCKS, Attempt, Risk
 from pipeline.gateway.scoring import score_of
 from pipeline.gateway.sessions import Sessions, SessionState
+from pipeline.gateway.sql_counters import SqlCounters
 from pipeline.gateway.terms import METHODS, KeyRecord
 from pipeline.protocol.cert_number import CertCheck, cert_number_problem
 from pipeline.protocol.codes import DETAILED_CODES, OK_MESSAGE, DetailedCode, UnifiedCode
@@ -112,7 +112,7 @@ class FaceVerify:
         self._pictures = pictures
         self._cert_check = cert_check
         self._evidence = evidence
-        self._risk = risk or Risk(Counters(authority.store), authority.vault, NO_LOCKS)
+        self._risk = risk or Risk(SqlCounters(authority.store), authority.vault, NO_LOCKS)
         self._devices = devices or DeviceRules()
         self._pass_score = pass_score
         self._suspended = suspended

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from sqlalchemy import CursorResult, delete, update
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.errors import StoreError
@@ -68,7 +68,14 @@ class Sessions:
         )
         try:
             with self._store.write() as session:
-                session.execute(delete(SessionRow).where(SessionRow.expires_at < int(now)))
+                ended = select(SessionRow.query_id).where(SessionRow.expires_at < int(now))
+                # Rows that others are removing are passed over: two of them can't wait for each other.
+                session.execute(
+                    delete(SessionRow).where(
+                        SessionRow.query_id.in_(ended.with_for_update(skip_locked=True))
+                    ),
+                    execution_options={"synchronize_session": False},
+                )
                 session.add(
                     SessionRow(
                         query_id=opened.query_id,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
@@ -111,6 +111,15 @@ class Store:
         """
         with _told(), self._writers() as session, session.begin():
             yield session
+
+    def on_error(self, told: Callable[[], None]) -> None:
+        """Call back at every error of the database; a unique value that is there already is none."""
+
+        def listener(context: ExceptionContext) -> None:
+            if not isinstance(context.sqlalchemy_exception, IntegrityError):
+                told()
+
+        event.listen(self._engine, "handle_error", listener)
 
     def ping(self) -> None:
         """Ask the database for a one.

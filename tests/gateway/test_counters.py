@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from pipeline.errors import StoreError
-from pipeline.gateway.counters import Counters, Limit, Place
+from pipeline.gateway.counters import Limit, Place
 from pipeline.gateway.schema import CounterRow
+from pipeline.gateway.sql_counters import SqlCounters
 from pipeline.gateway.store import Store
 
 A, B = "a" * 64, "b" * 64
@@ -63,7 +64,7 @@ class Model:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(OPERATIONS, st.integers(1, 5))
 def test_windows_do_what_the_model_says(store: Store, operations: list[Any], length: int) -> None:
-    counters, model, now = Counters(store), Model(), 1000
+    counters, model, now = SqlCounters(store), Model(), 1000
     for name in (A, B):
         counters.clear(name)
     taken: list[tuple[Place, int]] = []
@@ -93,7 +94,7 @@ def test_windows_do_what_the_model_says(store: Store, operations: list[Any], len
 
 
 def test_a_late_release_does_not_touch_the_next_window(store: Store) -> None:
-    counters = Counters(store)
+    counters = SqlCounters(store)
     old = counters.take([Limit(A, 1, 20)], now=10)
     assert counters.take([Limit(A, 1, 40)], now=20)
     counters.release(old or [])
@@ -101,14 +102,14 @@ def test_a_late_release_does_not_touch_the_next_window(store: Store) -> None:
 
 
 def test_a_refusal_counts_nothing_anywhere(store: Store) -> None:
-    counters = Counters(store)
+    counters = SqlCounters(store)
     assert counters.take([Limit(B, 1, 20)], now=10)
     assert counters.take([Limit(A, 1, 20), Limit(B, 1, 20)], now=10) is None
     assert counters.take([Limit(A, 1, 20)], now=10)
 
 
 def test_ended_windows_are_removed(store: Store) -> None:
-    counters = Counters(store)
+    counters = SqlCounters(store)
     for digit in "0123456789abcdef":
         counters.take([Limit(digit * 64, 1, 20)], now=10)
     counters.take([Limit("z" * 64, 1, 200)], now=100)
@@ -119,17 +120,18 @@ def test_ended_windows_are_removed(store: Store) -> None:
 def test_a_database_without_the_statement_is_told(store: Store, monkeypatch: Any) -> None:
     monkeypatch.setattr(Store, "dialect", "mysql")
     with pytest.raises(StoreError, match="SQLite or PostgreSQL"):
-        Counters(store).take([Limit(A, 1, 20)], now=10)
+        SqlCounters(store).take([Limit(A, 1, 20)], now=10)
 
 
 WORKER = """
 import json, sys, threading, time
 from pathlib import Path
-from pipeline.gateway.counters import Counters, Limit
+from pipeline.gateway.counters import Limit
+from pipeline.gateway.sql_counters import SqlCounters
 from pipeline.gateway.store import Store
 
 store = Store(sys.argv[1])
-counters, barrier = Counters(store), Path(sys.argv[2])
+counters, barrier = SqlCounters(store), Path(sys.argv[2])
 kept = []
 
 def work():
@@ -174,7 +176,7 @@ def test_threads_of_processes_never_take_more_than_the_limit(store: Store, tmp_p
 @pytest.mark.skipif(not POSTGRESQL, reason="LIVEGATE_TEST_POSTGRESQL_URL names no database")
 def test_processes_on_postgresql_never_take_more_than_the_limit(tmp_path: Path) -> None:
     store = Store(POSTGRESQL)
-    counters = Counters(store)
+    counters = SqlCounters(store)
     for name in (A, B):
         counters.clear(name)
     kept = at_once(POSTGRESQL, tmp_path / "go", 40)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.gateway import Gateway, GatewayOptions, RawAnswer, RawRequest, open_authority
-from pipeline.gateway.access import Nonces
 from pipeline.gateway.admission import REQUIRED
+from pipeline.gateway.nonces import SqlNonces
 from pipeline.gateway.risk import NO_LOCKS
 from pipeline.protocol.answers import Answer, Refusal, parse_answer
 from pipeline.protocol.signing import AccessKey
@@ -115,7 +115,7 @@ def test_an_unforeseen_fault_is_internal_error_without_detail(
     def broken(*_: object, **__: object) -> bool:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(Nonces, "use", broken)
+    monkeypatch.setattr(SqlNonces, "use", broken)
     answer = caller.raw({"method": "query"})
     assert answer.status == 500
     found = json.loads(answer.body)
@@ -131,7 +131,7 @@ def test_a_lost_database_lets_nobody_through(caller: Any, monkeypatch: Any) -> N
     def lost(*_: object, **__: object) -> bool:
         raise StoreError("the database can't be used")
 
-    monkeypatch.setattr(Nonces, "use", lost)
+    monkeypatch.setattr(SqlNonces, "use", lost)
     answer = caller.raw({"method": "query"})
     assert answer.status == 503
     assert json.loads(answer.body)["Code"] == "ServiceUnavailable"

@@ -318,12 +318,12 @@ def test_under_any_interleaving_no_more_attempts_fail_than_the_window_allows(
     caller: Any, steps: list[Any]
 ) -> None:
     """Attempts overlap freely; each ends as a failure, a success, or never (its process died)."""
-    from pipeline.gateway.counters import Counters
     from pipeline.gateway.risk import Risk
+    from pipeline.gateway.sql_counters import SqlCounters
 
     window = FailureWindow(3, 1000, 500)
     authority = caller.gateway.authority
-    risk = Risk(Counters(authority.store), authority.vault, RiskPolicy(window, None, None))
+    risk = Risk(SqlCounters(authority.store), authority.vault, RiskPolicy(window, None, None))
     risk.unlock_person("x")
     now, open_attempts = 10_000, []
     failed: list[int] = []
