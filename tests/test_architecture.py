@@ -21,6 +21,7 @@ ALLOWED = {
     "gateway": {"gateway", "protocol", "vision", "camera", "nets"},
     "evidence": {"evidence", "gateway"},
     "evaluation": {"evaluation", "gateway", "vision", "camera"},
+    "calibrate": {"calibrate", "evaluation", "liveness", "vision", "camera"},
 }
 """Room -> rooms whose modules it may import. `errors`, `reasons` and `settings` are everybody's."""
 COMMON = {"errors", "reasons", "settings", "__version__"}

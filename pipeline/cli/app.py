@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.cli import by_hand, doctor, evaluate, evidence, gateway, keys, later, models, run, score
+from pipeline.cli import (
+    by_hand,
+    calibrate,
+    doctor,
+    evaluate,
+    evidence,
+    gateway,
+    keys,
+    later,
+    models,
+    run,
+    score,
+)
 from pipeline.cli.common import set_up_logging, stdout
 
 app = typer.Typer(
@@ -44,6 +56,7 @@ def options(
 
 app.command("run")(run.run)
 app.command("score")(score.score)
+app.command("calibrate")(calibrate.calibrate)
 app.command("enroll")(gateway.enroll)
 app.command("serve")(gateway.serve)
 app.command("match")(by_hand.match)
