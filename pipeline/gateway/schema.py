@@ -11,6 +11,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _ID = String(32)
 _DIGEST = String(64)
+LONGEST_BLOB = 2**24 - 1
+"""Bytes of the largest column. MySQL picks the column by this; its usual one ends at 64 KiB."""
 
 
 class Base(DeclarativeBase):
@@ -128,6 +130,7 @@ class SessionRow(Base):
         access_key_id: whose it is; another key can't see it.
         result: ``resultCodeSub`` once it is finished, else None.
         device_digest: keyed digest of the device that ``init`` named, or None.
+        install_digest: keyed digest of the installation and the key that attests for it, or None.
     """
 
     __tablename__ = "sessions"
@@ -140,6 +143,24 @@ class SessionRow(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
     device_digest: Mapped[str | None] = mapped_column(_DIGEST)
+    install_digest: Mapped[str | None] = mapped_column(_DIGEST)
+
+
+class ReturnImageRow(Base):
+    """The picture of a passed session that ``query`` may give back once, encrypted with the authority's key.
+
+    Attributes:
+        query_id: the session; the picture goes with it.
+        expires_at: end of its half hour at most.
+    """
+
+    __tablename__ = "return_images"
+
+    query_id: Mapped[str] = mapped_column(
+        ForeignKey("sessions.query_id", ondelete="CASCADE"), primary_key=True
+    )
+    sealed: Mapped[bytes] = mapped_column(LargeBinary(LONGEST_BLOB))
+    expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
 
 
 class CounterRow(Base):

@@ -40,12 +40,14 @@ class SessionState:
         query_id: its id.
         person_id: who is to be verified.
         device_digest: keyed digest of the device that ``init`` named, or None.
+        install_digest: keyed digest of the installation that has to attest for the result, or None.
     """
 
     result: str | None
     query_id: str = ""
     person_id: str = ""
     device_digest: str | None = None
+    install_digest: str | None = None
 
 
 class Sessions:
@@ -59,7 +61,13 @@ class Sessions:
         self._store = store
 
     def open(
-        self, access_key_id: str, person_id: str, *, now: float, device_digest: str | None = None
+        self,
+        access_key_id: str,
+        person_id: str,
+        *,
+        now: float,
+        device_digest: str | None = None,
+        install_digest: str | None = None,
     ) -> OpenedSession:
         """Open a session for an enrolled person, and clear those that have ended."""
         day = time.strftime("%Y%m%d", time.gmtime(now))
@@ -86,6 +94,7 @@ class Sessions:
                         created_at=int(now),
                         expires_at=int(now) + SESSION_LIFETIME_S,
                         device_digest=device_digest,
+                        install_digest=install_digest,
                     )
                 )
         except IntegrityError:
@@ -93,23 +102,23 @@ class Sessions:
         return opened
 
     def find(
-        self, access_key_id: str, query_id: str, biz_id: str | None, *, now: float
+        self, access_key_id: str | None, query_id: str, biz_id: str | None, *, now: float
     ) -> SessionState | None:
         """The session with both ids, opened by this key and not ended; None for any other.
 
         Args:
-            access_key_id: who asks.
+            access_key_id: who asks; None for one who has to prove otherwise that the session is theirs.
             query_id: its ``queryId``.
             biz_id: its ``bizId``; None where the caller does not tell it.
             now: seconds since 1970.
         """
         with self._store.read() as session:
             row = session.get(SessionRow, query_id)
-        if row is None or row.access_key_id != access_key_id or biz_id not in (None, row.biz_id):
+        if row is None or access_key_id not in (None, row.access_key_id) or biz_id not in (None, row.biz_id):
             return None
         if row.expires_at < int(now):
             return None
-        return SessionState(row.result, row.query_id, row.person_id, row.device_digest)
+        return SessionState(row.result, row.query_id, row.person_id, row.device_digest, row.install_digest)
 
     def finish(self, query_id: str, result: str, *, now: float) -> bool:
         """Give a session its result. One statement decides, so it is finished once.
