@@ -10,6 +10,7 @@ from pipeline.gateway.devices import DeviceRules
 from pipeline.gateway.enrolment import EnrolledRow, EnrollReport, enroll
 from pipeline.gateway.faces import Embedder, FaceReading, NetEmbedder
 from pipeline.gateway.inprocess import IN_PROCESS_URL, InProcessTransport
+from pipeline.gateway.listening import is_loopback
 from pipeline.gateway.opening import (
     Embedded,
     embedded,
@@ -20,7 +21,7 @@ from pipeline.gateway.opening import (
 )
 from pipeline.gateway.risk import NO_LOCKS, FailureWindow, Risk, RiskPolicy
 from pipeline.gateway.scoring import score_of
-from pipeline.gateway.server import is_loopback, running, serve
+from pipeline.gateway.server import ServeOptions, running, serve
 from pipeline.gateway.shared import Shared, open_shared
 from pipeline.gateway.terms import KeyRecord, KeyTerms, Quota
 from pipeline.gateway.wire import RawAnswer, RawRequest
@@ -52,6 +53,7 @@ __all__ = [
     "RawRequest",
     "Risk",
     "RiskPolicy",
+    "ServeOptions",
     "Shared",
     "embedded",
     "enroll",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
+
+from pipeline.errors import UsageError
 
 BURST_BYTES: Final = 64 * 1024 * 1024
 """What an address may send at once: a dozen of the largest requests that are read at all."""
@@ -27,10 +29,14 @@ class AddressBudget:
     Args:
         burst: size of a bucket, bytes.
         per_second: bytes that flow back.
-        trusted_proxies: addresses of TLS proxies on other hosts. The loopback's are trusted always. From a
+        trusted_proxies: addresses or networks (``10.1.0.0/24``) of TLS proxies on other hosts. The loopback's
+            are trusted always. What anybody else says in ``X-Forwarded-For`` counts for nothing. From a
             proxy the last address of ``X-Forwarded-For`` that is none counts; without one nobody is charged,
             since a proxy's own address stands for everybody.
         clock: seconds, never backwards.
+
+    Raises:
+        UsageError: a trusted proxy is no address and no network.
     """
 
     def __init__(
@@ -43,7 +49,10 @@ class AddressBudget:
     ) -> None:
         self._burst = burst
         self._per_second = per_second
-        self._trusted = frozenset(trusted_proxies)
+        try:
+            self._trusted = [ip_network(proxy, strict=False) for proxy in trusted_proxies]
+        except ValueError:
+            raise UsageError("a trusted proxy is an IP address or a network such as 10.1.0.0/24") from None
         self._clock = clock
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -91,12 +100,18 @@ class AddressBudget:
             self._spent.popitem(last=False)
 
     def _is_proxy(self, hop: str) -> bool:
-        if hop in self._trusted:
-            return True
         try:
-            return ip_address(hop).is_loopback
+            address = ip_address(hop)
         except ValueError:
             return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return address.is_loopback or any(address in network for network in self._trusted)
+
+    @property
+    def addresses(self) -> int:
+        """How many addresses are remembered."""
+        return len(self._spent)
 
 
 def _network(hop: str) -> str:

@@ -23,6 +23,13 @@ REQUEST_TIMEOUT: Final = GatewayCode("RequestTimeout", 408, "The request body di
 UNSUPPORTED_BODY: Final = GatewayCode(
     "UnsupportedMediaType", 415, "The request body must be application/x-www-form-urlencoded."
 )
+UNSUPPORTED_ENCODING: Final = GatewayCode(
+    "UnsupportedMediaType", 415, "A request body with a Content-Encoding is not taken."
+)
+INVALID_REQUEST: Final = GatewayCode(
+    "InvalidRequest", 400, "The request is not well-formed HTTP, or its head is too large."
+)
+LATE_HEAD: Final = GatewayCode("RequestTimeout", 408, "The request's head did not come in time.")
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _METHODS: Final = ("GET", "POST")
@@ -56,6 +63,11 @@ def wanted_format(request: RawRequest) -> Format:
     return "JSON" if "application/json" in (request.header("accept") or "") else "XML"
 
 
+def is_encoded(request: RawRequest) -> bool:
+    """True where the body is said to be compressed. Nothing here ever unpacks one."""
+    return (request.header("content-encoding") or "identity").strip().lower() not in ("identity", "")
+
+
 def format_of(params: Mapping[str, str]) -> Format | None:
     """``Format`` as json, JSON, xml or XML; XML where it is absent or empty; None for any other word."""
     return _FORMATS.get(params.get("Format") or "XML")
@@ -71,8 +83,8 @@ def read_parameters(request: RawRequest, limits: Limits) -> dict[str, str] | Ref
         limits: sizes beyond which nothing is parsed.
 
     Returns:
-        Values by name, or why not: an unknown HTTP method, too long, a body of another type, a name that
-        occurs twice (in query, body, or once in each), text that is not UTF-8.
+        Values by name, or why not: an unknown HTTP method, too long, a body of another type or compressed, a
+        name that occurs twice (in query, body, or once in each), text that is not UTF-8.
     """
     if request.method not in _METHODS:
         return Refused(UNSUPPORTED_METHOD)
@@ -80,6 +92,8 @@ def read_parameters(request: RawRequest, limits: Limits) -> dict[str, str] | Ref
         return Refused(URI_TOO_LONG)
     if len(request.body) > limits.body:
         return Refused(BODY_TOO_LARGE)
+    if is_encoded(request):
+        return Refused(UNSUPPORTED_ENCODING)
     media_type = (request.header("content-type") or _FORM).partition(";")[0].strip().lower()
     if request.body and media_type != _FORM:
         return Refused(UNSUPPORTED_BODY)

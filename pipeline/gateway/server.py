@@ -1,122 +1,170 @@
-"""`serve` and `start`: the gateway on a socket, through uvicorn."""
+"""`serve` and `running`: the gateway on a socket, through uvicorn. `workers.py` starts several processes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
+import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
+from dataclasses import dataclass, field
+from types import FrameType
 from typing import Final
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.applications import Starlette
 
 from pipeline.errors import AuthorityError
-from pipeline.gateway.app import make_app
+from pipeline.gateway.app import make_admin_app, make_app
+from pipeline.gateway.budget import AddressBudget
+from pipeline.gateway.connection import Connection, State
 from pipeline.gateway.core import Gateway
-
-log = logging.getLogger("livegate.gateway")
+from pipeline.gateway.intake import IntakeLimits
+from pipeline.gateway.listening import listening, url_of
+from pipeline.gateway.operation.metrics import Metrics, metrics_of_worker
+from pipeline.gateway.operation.ready import Readiness
 
 HEAD_BYTES: Final = 16 * 1024 * 1024
 """Longest request line and headers that are read at all. One public SDK puts a 4 MB picture into the URL, and
 that makes 9 MB: it gets the gateway's 414, and no cut connection."""
 
-HEAD_S: Final = 30.0
-"""How long a request line and its headers may take to come in."""
-
 KEEP_ALIVE_S: Final = 15
 STOP_S: Final = 30
 """How long a stop waits for requests that run."""
 
-_ERROR: Final = (
-    '<?xml version="1.0" encoding="UTF-8"?><Error><RequestId></RequestId><HostId>livegate</HostId>'
-    "<Code>{}</Code><Message>{}</Message></Error>"
-)
-_BAD_REQUEST: Final = _ERROR.format(
-    "InvalidRequest", "The request is not well-formed HTTP, or its head is too large."
-).encode("ascii")
-_LATE: Final = _ERROR.format("RequestTimeout", "The request's head did not come in time.").encode("ascii")
+Listening = Callable[[str, str | None], None]
+"""Told the base URL, and the admin port's where there is one, once requests are accepted."""
 
 
-class _Protocol(H11Protocol):
-    """uvicorn's, with a time limit on heads and the service's error form for what is no HTTP at all."""
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """How the gateway is served.
 
-    _head_timer: asyncio.TimerHandle | None = None
-    _head_begun = False
+    Attributes:
+        threads: threads that answer; one more than the machine's cores if left out.
+        waiting: most requests that run or wait for a thread.
+        admin_host: address of the admin port. Whoever reaches it reads the metrics.
+        admin_port: port for health, readiness, metrics and description; 0 for a free one, None for no port.
+        metrics_page: ``/metrics`` on the main port too.
+        trusted_proxies: addresses and networks whose ``X-Forwarded-For`` counts, beside the loopback's.
+        drain_s: after a stop was asked for, seconds in which ``/readyz`` says 503 and requests are still
+            taken, so that a load balancer can look away first.
+        stop_s: seconds that requests then have to be finished.
+        intake: what bodies may take while they come in.
+    """
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._start_head_timer()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_head_timer()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        self._head_begun = True
-        super().data_received(data)
-        if self.conn.their_state is h11.IDLE:  # part of a head: uvicorn's keep-alive timer is off now
-            self._start_head_timer()
-        else:
-            self._stop_head_timer()
-
-    def send_400_response(self, msg: str) -> None:
-        self._send_and_close(400, b"Bad Request", _BAD_REQUEST)
-
-    def _start_head_timer(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
-
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _head_is_late(self) -> None:
-        self._head_timer = None
-        if self.transport.is_closing() or self.conn.their_state is not h11.IDLE:
-            return
-        if self._head_begun:
-            self._send_and_close(408, b"Request Timeout", _LATE)
-        else:
-            self.transport.close()
-
-    def _send_and_close(self, status: int, reason: bytes, body: bytes) -> None:
-        headers = [
-            (b"content-type", b"text/xml;charset=utf-8"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        for event in (
-            h11.Response(status_code=status, headers=headers, reason=reason),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+    threads: int | None = None
+    waiting: int = 64
+    admin_host: str = "127.0.0.1"
+    admin_port: int | None = None
+    metrics_page: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    drain_s: float = 0.0
+    stop_s: int = STOP_S
+    intake: IntakeLimits = field(default_factory=IntakeLimits)
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
+class Server(uvicorn.Server):
+    """uvicorn's, with a drain before the stop, and an admin port that stays open until all is answered.
+
+    Args:
+        gateway: answers the requests.
+        options: how.
+        admin: listening socket of the admin port, or None.
+        ready: called once requests are accepted.
+        lead: True where a signal to the process means this server; False for a worker, whose parent tells it.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        options: ServeOptions,
+        *,
+        admin: socket.socket | None = None,
+        ready: Callable[[], None],
+        lead: bool = True,
+    ) -> None:
+        metrics = metrics_of_worker()
+        gateway.add_watch(metrics.seen)
+        gateway.authority.store.on_error(metrics.store_error)
+        self._readiness = Readiness(gateway)
+        super().__init__(_config(_app(gateway, options, metrics, self._readiness), options))
+        self.server_state = State()
+        self._options = options
+        self._admin_socket = admin
+        self._admin = _Admin(_config(make_admin_app(gateway, metrics, self._readiness), options))
+        self._admin_task: asyncio.Task[None] | None = None
         self._ready = ready
+        self._lead = lead
+        self._stop_at: float | None = None
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
+    def stop(self, *, now: bool = False) -> None:
+        """Not ready from now on; the stop begins after the drain, or at once. May be called from a signal."""
+        self._readiness.stop()
+        if self._stop_at is None or now:
+            self._stop_at = time.monotonic() + (0.0 if now else self._options.drain_s)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal: the first one drains and stops, a second one cuts the drain, a third one what runs."""
+        if not self._lead or self._stop_at is None:
+            self.stop()
+        elif not self.should_exit and self._stop_at > time.monotonic():
+            self.stop(now=True)
+        else:
+            self.force_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """As uvicorn's, without raising the signal again: `serve` has the database to close."""
-        with super().capture_signals():
+        if threading.current_thread() is not threading.main_thread():
             yield
-            self._captured_signals.clear()
+            return
+        wanted = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_exit}
+        if not self._lead:
+            wanted.pop(signal.SIGINT)  # Ctrl-C reaches every process of a terminal; the parent tells its own
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the admin port, then the main one."""
+        if self._admin_socket is not None:
+            self._admin_task = asyncio.create_task(self._admin.serve([self._admin_socket]))
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: has the drain ended?"""
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take what is connected already, close the port, finish what runs; the admin port goes last."""
+        self._readiness.stop()
+        # One turn of the loop takes every connection that waits at the socket: closing would reset them.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert isinstance(self.server_state, State)
+        self.server_state.stopping = True
+        await super().shutdown(sockets)
+        if self._admin_task is not None:
+            self._admin.should_exit = True
+            await self._admin_task
+
+
+class _Admin(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None: the main server ends this one."""
+        yield
 
 
 def serve(
@@ -124,44 +172,47 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     *,
-    workers: int | None = None,
-    ready_callback: Callable[[str], None] | None = None,
+    options: ServeOptions | None = None,
+    ready_callback: Listening | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. Requests that run are finished; the gateway is closed at the end.
+    """Serve until SIGINT or SIGTERM. What was accepted is answered; the gateway is closed at the end.
 
     Args:
         gateway: answers the requests; its nets are loaded before the port opens.
         host: address to listen at. Requests travel in clear: all but the loopback need a TLS proxy in front.
         port: TCP port, 0 for a free one.
-        workers: threads that answer; one more than the machine's cores if left out.
-        ready_callback: called with the base URL once requests are accepted.
+        options: how to serve.
+        ready_callback: called once requests are accepted.
 
     Raises:
-        AuthorityError: the address can't be listened at.
+        AuthorityError: an address can't be listened at.
         ModelError: a model file is missing.
     """
+    options = options or ServeOptions()
     try:
         _ = gateway.embedder
-        with _listening(host, port) as listener:
-            url = _url(host, listener)
+        with listening(host, port) as listener, admin_listening(options) as admin:
 
             def ready() -> None:
                 if ready_callback is not None:
-                    ready_callback(url)
+                    ready_callback(url_of(host, listener), admin and url_of(options.admin_host, admin))
 
-            _Server(_config(gateway, workers), ready).run(sockets=[listener])
+            Server(gateway, options, admin=admin, ready=ready).run(sockets=[listener])
     finally:
         gateway.close()
 
 
 @contextlib.contextmanager
-def running(gateway: Gateway, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+def running(
+    gateway: Gateway, host: str = "127.0.0.1", port: int = 0, *, options: ServeOptions | None = None
+) -> Iterator[str]:
     """Serve from a thread for as long as the block lasts. The gateway is left open.
 
     Args:
         gateway: answers the requests.
         host: address to listen at.
         port: TCP port, 0 for a free one.
+        options: how to serve; there is no admin port here.
 
     Yields:
         The base URL; requests are accepted.
@@ -170,8 +221,8 @@ def running(gateway: Gateway, host: str = "127.0.0.1", port: int = 0) -> Iterato
         AuthorityError: the address can't be listened at.
     """
     started = threading.Event()
-    with _listening(host, port) as listener:
-        server = _Server(_config(gateway, None), started.set)
+    with listening(host, port) as listener:
+        server = Server(gateway, options or ServeOptions(), ready=started.set)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="livegate-gateway", daemon=True
         )
@@ -179,51 +230,39 @@ def running(gateway: Gateway, host: str = "127.0.0.1", port: int = 0) -> Iterato
         try:
             if not started.wait(timeout=30):
                 raise AuthorityError("the gateway did not start")
-            yield _url(host, listener)
+            yield url_of(host, listener)
         finally:
-            server.should_exit = True
+            server.stop(now=True)
             thread.join(timeout=STOP_S + 5)
 
 
-def is_loopback(host: str) -> bool:
-    """True where no other machine can reach an address that is listened at."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 @contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    if not is_loopback(host):
-        log.warning(
-            "listening beyond this machine, without TLS: put a TLS proxy in front, or names, ID numbers and "
-            "pictures travel in clear"
-        )
-    with contextlib.ExitStack() as stack:
-        try:
-            flags = socket.AI_PASSIVE
-            family, kind, proto, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=flags
-            )[0]
-            # Made by hand: with the proto of socket.create_server, 0, asyncio leaves Nagle's delay on.
-            listener = stack.enter_context(socket.socket(family, kind, proto))
-            if os.name == "posix":
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(128)
-        except (OSError, OverflowError) as error:
-            raise AuthorityError(
-                f"the address can't be listened at: {type(error).__name__}",
-                hint="Another program may hold the port; choose one with --port.",
-            ) from None
+def admin_listening(options: ServeOptions) -> Iterator[socket.socket | None]:
+    """The admin port's socket, or None where there is to be none."""
+    if options.admin_port is None:
+        yield None
+        return
+    with listening(options.admin_host, options.admin_port) as listener:
         yield listener
 
 
-def _config(gateway: Gateway, workers: int | None) -> uvicorn.Config:
+def _app(gateway: Gateway, options: ServeOptions, metrics: Metrics, readiness: Readiness) -> Starlette:
+    return make_app(
+        gateway,
+        workers=options.threads,
+        waiting=options.waiting,
+        budget=AddressBudget(trusted_proxies=options.trusted_proxies),
+        limits=options.intake,
+        metrics=metrics,
+        readiness=readiness,
+        metrics_page=options.metrics_page,
+    )
+
+
+def _config(app: Starlette, options: ServeOptions) -> uvicorn.Config:
     return uvicorn.Config(
-        make_app(gateway, workers=workers),
-        http=_Protocol,
+        app,
+        http=Connection,
         ws="none",
         lifespan="off",
         # An access log would hold the query, and with it names and pictures.
@@ -234,10 +273,5 @@ def _config(gateway: Gateway, workers: int | None) -> uvicorn.Config:
         proxy_headers=False,
         h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=STOP_S,
+        timeout_graceful_shutdown=options.stop_s,
     )
-
-
-def _url(host: str, listener: socket.socket) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}"

@@ -92,7 +92,7 @@ import sys
 from pipeline.gateway import Gateway, open_authority, serve
 
 gateway = Gateway(open_authority(sys.argv[1]), lambda: None)
-serve(gateway, port=0, ready_callback=lambda url: print(url, flush=True))
+serve(gateway, port=0, ready_callback=lambda url, _: print(url, flush=True))
 print("closed")
 """
 

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from pipeline.gateway import make_app, running, server
+from pipeline.gateway import connection as connections
+from pipeline.gateway import make_app, running
 from pipeline.gateway.budget import ADDRESSES, AddressBudget
 from pipeline.protocol.answers import parse_answer
 from pipeline.protocol.signing import form_encode
@@ -31,7 +32,7 @@ def until_closed(connection: socket.socket) -> bytes:
 @pytest.fixture
 def hasty(caller: Any, monkeypatch: Any) -> Iterator[tuple[str, int]]:
     """Address of a server that waits a third of a second for a head, and long for all else."""
-    monkeypatch.setattr(server, "HEAD_S", 0.3)
+    monkeypatch.setattr(connections, "HEAD_S", 0.3)
     with running(caller.gateway) as url:
         parts = urlsplit(url)
         assert parts.hostname is not None
