@@ -29,11 +29,12 @@ from pipeline.gateway.faces import Embedder
 from pipeline.gateway.keeping import Arrival, EvidenceSink
 from pipeline.gateway.operation.logs import fault, log_request
 from pipeline.gateway.operation.watch import Seen, Watch, stage_of
+from pipeline.gateway.outcome import Outcome
 from pipeline.gateway.params import INVALID_FORMAT, Refused, format_of, read_parameters, wanted_format
 from pipeline.gateway.picture import PictureLimits
 from pipeline.gateway.quota import QuotaGuard
 from pipeline.gateway.risk import Risk, RiskPolicy
-from pipeline.gateway.service import PASS_SCORE, FaceVerify, Outcome
+from pipeline.gateway.service import PASS_SCORE, FaceVerify
 from pipeline.gateway.sessions import Sessions
 from pipeline.gateway.shared import open_shared
 from pipeline.gateway.terms import Quota

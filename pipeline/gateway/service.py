@@ -7,7 +7,6 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeline.errors import ServiceError
@@ -18,6 +17,7 @@ from pipeline.gateway.faces import Embedder
 from pipeline.gateway.fields import metainfo_of, read_fields, text_of, wrong
 from pipeline.gateway.keeping import Arrival, EvidenceSink, plan_keeping
 from pipeline.gateway.operation.logs import fault
+from pipeline.gateway.outcome import BAD_QUERY, LOCKED, Outcome, bad, stage, told
 from pipeline.gateway.picture import PictureLimits, PictureProblem, check_header, decode_picture, from_base64
 from pipeline.gateway.risk import NO_LOCKS, Attempt, Risk
 from pipeline.gateway.scoring import score_of
@@ -25,7 +25,7 @@ from pipeline.gateway.sessions import Sessions, SessionState
 from pipeline.gateway.sql_counters import SqlCounters
 from pipeline.gateway.terms import METHODS, KeyRecord
 from pipeline.protocol.cert_number import CertCheck, cert_number_problem
-from pipeline.protocol.codes import DETAILED_CODES, OK_MESSAGE, DetailedCode, UnifiedCode
+from pipeline.protocol.codes import DETAILED_CODES, OK_MESSAGE, UnifiedCode
 
 log = logging.getLogger("livegate.gateway")
 
@@ -37,13 +37,10 @@ _BIZ_ID_LENGTH: Final = 64
 
 # Which detailed code a cause gets; `pipeline.gateway.causes` tells the cause of every one. ``match`` has no
 # table of its own: it shares the one of ``init``, which judges the same name and number.
-_BAD_INIT: Final = DETAILED_CODES["Z8101"]
-_BAD_QUERY: Final = DETAILED_CODES["Z8301"]
 _UNKNOWN_IDENTITY: Final = DETAILED_CODES["Z8105"]
 _NO_REFERENCE: Final = DETAILED_CODES["Z1102"]
 _FAULT: Final = {"init": DETAILED_CODES["Z8199"], "query": DETAILED_CODES["Z8399"]}
 _CLOSED: Final = {"init": DETAILED_CODES["Z8102"], "query": DETAILED_CODES["Z8302"]}
-_LOCKED: Final = DETAILED_CODES["Z1114"]
 _SUSPENDED: Final = DETAILED_CODES["Z1112"]
 _STARTED: Final = DETAILED_CODES["Z8100"]
 _UNFINISHED: Final = DETAILED_CODES["Z5137"]
@@ -52,28 +49,6 @@ _NOT_PASSED: Final = "Z1146"
 
 PASS_SCORE: Final = 95.0
 """Score from which faces count as one person's: the product's threshold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the service found. Its repr shows codes only.
-
-    Attributes:
-        code: unified code.
-        message: sentence for ``Message``.
-        data: ``Data``, empty where there is none.
-        detail: detailed code of the cause, or None where the reference has none for it.
-        method: ``init``, ``query`` or ``match``; None where it was none of these.
-    """
-
-    code: UnifiedCode
-    message: str
-    data: Mapping[str, Any]
-    detail: DetailedCode | None = None
-    method: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Outcome({self.method}, {int(self.code)}, {self.detail and self.detail.sub_code})"
 
 
 class FaceVerify:
@@ -148,25 +123,25 @@ class FaceVerify:
             method = asked if isinstance(asked, str) and asked in METHODS else None
             trace.method = method or ""
             if key is not None and not (key.is_open(now) and (method is None or key.may(method))):
-                return _told(_CLOSED.get(method or "", _CLOSED["init"]), method)
+                return told(_CLOSED.get(method or "", _CLOSED["init"]), method)
             if method == "query":
                 return self._query(access_key_id, fields, now)
             if self._suspended and method is not None:
-                return _told(_SUSPENDED, method)
+                return told(_SUSPENDED, method)
             if method == "match":
                 keep = plan_keeping(self._evidence, arrival, access_key_id, fields, now=now)
                 return self._match(access_key_id, fields, keep, now, trace)
             if method == "init":
                 return self._init(access_key_id, fields, now, trace)
-            return _bad(UnifiedCode.BAD_PARAMETERS.message, None)
+            return bad(UnifiedCode.BAD_PARAMETERS.message, None)
         except ServiceError as error:
             detail = DETAILED_CODES.get(error.sub_code or "")
             if detail is not None and detail.unified is UnifiedCode.SERVER_ERROR:
-                return _told(detail, method)
-            return _bad(error.message, method, detail)
+                return told(detail, method)
+            return bad(error.message, method, detail)
         except Exception as error:
             log.error("service fault in %s: %s", method, fault(error))
-            return _told(_FAULT.get(method or "", _FAULT["init"]), method)
+            return told(_FAULT.get(method or "", _FAULT["init"]), method)
 
     def _match(
         self,
@@ -186,16 +161,16 @@ class FaceVerify:
         device = None if session is None else session.device_digest
         with self._attempt(fields, owner, device, now) as attempt:
             if attempt is None:
-                return _told(_LOCKED, "match")
+                return told(LOCKED, "match")
             embedder = self._load_embedder()
             person_id = self._find(identity, attempt)
             if person_id is None:
-                return _told(_UNKNOWN_IDENTITY, "match")
+                return told(_UNKNOWN_IDENTITY, "match")
             if session is not None and session.person_id != person_id:
                 raise wrong("queryId不合法")
             templates = self._authority.templates(person_id, embedder.model)
             if templates is None:
-                return _told(_NO_REFERENCE, "match")
+                return told(_NO_REFERENCE, "match")
 
             with trace.spending("decode"):
                 image = decode_picture(file, self._pictures)
@@ -226,17 +201,17 @@ class FaceVerify:
         if problem in ("Z5102", "Z5103"):
             raise wrong("metainfo不合法", problem)
         if problem is not None:
-            return _told(DETAILED_CODES[problem], "init")
+            return told(DETAILED_CODES[problem], "init")
         digest = self._risk.device_digest(*device) if isinstance(device, tuple) else None
         with self._attempt(fields, owner, digest, now) as attempt:
             if attempt is None:
-                return _told(_LOCKED, "init")
+                return told(LOCKED, "init")
             person_id = self._find(identity, attempt)
             if person_id is None:
-                return _told(_UNKNOWN_IDENTITY, "init")
+                return told(_UNKNOWN_IDENTITY, "init")
             if self._authority.templates(person_id, self._load_embedder().model) is None:
-                return _told(_NO_REFERENCE, "init")
-            with _stage("Z5199"):
+                return told(_NO_REFERENCE, "init")
+            with stage("Z5199"):
                 opened = self._sessions.open(owner, person_id, now=now, device_digest=digest)
         data = {"queryId": opened.query_id, "bizId": opened.biz_id}
         return Outcome(UnifiedCode.OK, OK_MESSAGE, data, _STARTED, "init")
@@ -252,10 +227,10 @@ class FaceVerify:
         if _QUERY_ID.fullmatch(query_id):
             found = self._sessions.find(access_key_id, query_id, biz_id, now=now)
         if found is None:
-            return _told(_BAD_QUERY, "query")
+            return told(BAD_QUERY, "query")
         if self._evidence is not None and found.result is not None:
             self._evidence.queried(access_key_id, query_id)
-        return _told(DETAILED_CODES.get(found.result or "", _UNFINISHED), "query")
+        return told(DETAILED_CODES.get(found.result or "", _UNFINISHED), "query")
 
     @contextlib.contextmanager
     def _attempt(
@@ -264,7 +239,7 @@ class FaceVerify:
         """One attempt under the limits of the risk. That it can't be counted is Z1111."""
         number = text_of(fields, "certNumber", CERT_NUMBER_LENGTH)
         with contextlib.ExitStack() as stack:
-            with _stage("Z1111"):
+            with stage("Z1111"):
                 attempt = stack.enter_context(
                     self._risk.attempt(cert_number=number, device=device, owner=owner, now=now)
                 )
@@ -277,7 +252,7 @@ class FaceVerify:
         return person_id
 
     def _load_embedder(self) -> Embedder:
-        with _stage("Z1199"):
+        with stage("Z1199"):
             return self._embedder()
 
     def _running_session(self, owner: str, fields: Mapping[str, Any], now: float) -> SessionState | None:
@@ -305,31 +280,3 @@ class FaceVerify:
                 if self._cert_check is CertCheck.STRICT:
                     return None
         return Identity.of(name, number)
-
-
-@contextlib.contextmanager
-def _stage(sub_code: str) -> Iterator[None]:
-    """Whatever fails inside is the system's fault with this detailed code."""
-    try:
-        yield
-    except Exception as error:
-        log.error("service fault (%s): %s", sub_code, fault(error))
-        code = UnifiedCode.SERVER_ERROR
-        raise ServiceError(code.message, service_code=code, sub_code=sub_code) from None
-
-
-def _bad(sentence: str, method: str | None, detail: DetailedCode | None = None) -> Outcome:
-    detail = detail or (_BAD_QUERY if method == "query" else _BAD_INIT)
-    return Outcome(UnifiedCode.BAD_PARAMETERS, sentence, {}, detail, method)
-
-
-def _told(detail: DetailedCode, method: str | None) -> Outcome:
-    """A detailed code by itself. ``Message`` is its sentence, or the unified code's where that is fixed."""
-    message = detail.message
-    if detail.unified is UnifiedCode.OK:
-        message = OK_MESSAGE
-    elif detail.unified in (UnifiedCode.NOT_PERMITTED, UnifiedCode.SERVER_ERROR):
-        message = detail.unified.message
-    elif detail is _LOCKED:
-        message = detail.explanation
-    return Outcome(detail.unified, message, {}, detail, method)
