@@ -32,6 +32,7 @@ from pipeline.settings import Settings
 from pipeline.vision import FaceEmbedder, View, Vision
 
 if TYPE_CHECKING:
+    from pipeline.liveness.flash.session import Display, FlashSession
     from pipeline.match.client import MatchResult
     from pipeline.match.encode import Upload
     from pipeline.match.person import Person
@@ -93,13 +94,22 @@ class Gate:
 
             self._service = connect(self.settings)
 
-    def check(self, source: Source, *, person: Person | None = None, consent: str | None = None) -> Result:
+    def check(
+        self,
+        source: Source,
+        *,
+        person: Person | None = None,
+        consent: str | None = None,
+        display: Display | None = None,
+    ) -> Result:
         """One check from the first frame to the verdict.
 
         Args:
             source: an open source; it is closed at the end.
             person: whose face it should be; verify mode only.
             consent: reference under which the person agreed to the upload; verify mode only.
+            display: shows the colours of the flash, with ``flash=True`` only. Without one such a check ends
+                undecided: what could not be proved is not passed.
 
         Returns:
             The result. Errors of camera, models and service are results too (codes 1001, 1003, 2002).
@@ -109,7 +119,7 @@ class Gate:
             ConsentError: verify mode without a consent reference; no frame was read.
         """
         result: Result | None = None
-        for event in self.events(source, person=person, consent=consent):
+        for event in self.events(source, person=person, consent=consent, display=display):
             if isinstance(event, Result):
                 result = event
         if result is None:  # events() always ends with one; without it nothing passes
@@ -117,7 +127,12 @@ class Gate:
         return result
 
     def events(
-        self, source: Source, *, person: Person | None = None, consent: str | None = None
+        self,
+        source: Source,
+        *,
+        person: Person | None = None,
+        consent: str | None = None,
+        display: Display | None = None,
     ) -> Iterator[Guidance | Result]:
         """The same check as a stream for a screen: `Guidance` for each frame, then one `Result`.
 
@@ -125,16 +140,21 @@ class Gate:
 
         Args and raises: as `check`.
         """
-        self.validate(person=person, consent=consent)
-        return self._run(source, person, consent)
+        self.validate(person=person, consent=consent, display=display)
+        return self._run(source, person, consent, display)
 
-    def validate(self, *, person: Person | None = None, consent: str | None = None) -> None:
+    def validate(
+        self, *, person: Person | None = None, consent: str | None = None, display: Display | None = None
+    ) -> None:
         """Refuse a call that contradicts the mode, before a camera is opened.
 
         Raises:
-            UsageError: a person or consent in liveness mode, or no person in verify mode.
+            UsageError: a person or consent in liveness mode, no person in verify mode, or a display without
+                ``flash=True``.
             ConsentError: no consent reference in verify mode.
         """
+        if display is not None and not self.settings.flash:
+            raise UsageError("a display is for a gate with flash=True")
         if self.settings.mode == "liveness" and (person is not None or consent is not None):
             raise UsageError(
                 "liveness mode verifies nobody: leave person and consent out, or use mode='verify'"
@@ -158,21 +178,23 @@ class Gate:
     ) -> None:
         self.close()
 
-    def _run(self, source: Source, person: Person | None, consent: str | None) -> Iterator[Guidance | Result]:
+    def _run(
+        self, source: Source, person: Person | None, consent: str | None, display: Display | None
+    ) -> Iterator[Guidance | Result]:
         if not self._running.acquire(blocking=False):
             raise UsageError("this gate is running a check already; use one gate for each camera")
         try:
             with closing(source):
-                yield from self._guarded(source, person, consent)
+                yield from self._guarded(source, person, consent, display)
         finally:
             self._running.release()
 
     def _guarded(
-        self, source: Source, person: Person | None, consent: str | None
+        self, source: Source, person: Person | None, consent: str | None, display: Display | None
     ) -> Iterator[Guidance | Result]:
         """Every error becomes a result that does not pass."""
         try:
-            yield from self._steps(source, person, consent)
+            yield from self._steps(source, person, consent, display)
         except LivegateError as error:
             log.warning("check ended by %s", error.code)
             yield self._failed(_reason_of(error), error.client_code, error)
@@ -183,24 +205,32 @@ class Gate:
             yield self._failed(Reason.SYSTEM_ERROR, ClientCode.SYSTEM_ERROR)
 
     def _steps(
-        self, source: Source, person: Person | None, consent: str | None
+        self, source: Source, person: Person | None, consent: str | None, display: Display | None
     ) -> Iterator[Guidance | Result]:
         trusted = is_trusted(source.info, self.settings.trusted_sources)
         if self.settings.mode == "verify" and not trusted and not self.settings.allow_test_source:
             yield self._failed(Reason.INJECTED_SOURCE, ClientCode.REJECTED)
             return
+        if self.settings.flash and display is None:
+            yield self._failed(Reason.NO_FLASH_PROOF, ClientCode.INTERRUPTED)
+            return
         test_source = not trusted and self.settings.mode == "verify"
 
         self._vision.reset()
-        session = self._judge.begin(uuid.uuid4().hex, live=source.info.live)
+        flash = [] if display is None else [_flash(display)]
+        session = self._judge.begin(uuid.uuid4().hex, live=source.info.live, extra=flash)
         verdict: Verdict | None = None
-        for frame in source:
-            view = self._vision.see(frame)
-            step = session.observe(frame, view)
-            verdict = step.verdict
-            if verdict is not None:
-                break
-            yield Guidance(step.guidance, step.progress, frame.t, _box(view))
+        try:
+            for frame in source:
+                view = self._vision.see(frame)
+                step = session.observe(frame, view)
+                verdict = step.verdict
+                if verdict is not None:
+                    break
+                yield Guidance(step.guidance, step.progress, frame.t, _box(view))
+        finally:
+            for run in flash:
+                run.close()
         verdict = verdict or session.finish()
         yield self._conclude(verdict, person, consent, test_source=test_source)
 
@@ -281,6 +311,12 @@ def _box(view: View) -> tuple[float, float, float, float] | None:
         return None
     x1, y1, x2, y2 = map(float, view.face.box)
     return x1, y1, x2, y2
+
+
+def _flash(display: Display) -> FlashSession:
+    from pipeline.liveness.flash import FlashSession  # only checks with a screen need it
+
+    return FlashSession(display)
 
 
 def _embedder(store: ModelStore) -> FaceEmbedder | None:

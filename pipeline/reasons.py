@@ -28,6 +28,7 @@ class Reason(StrEnum):
     SOURCE_LOST = "source_lost"
     FROZEN_SOURCE = "frozen_source"
     FACE_CHANGED = "face_changed"
+    NO_FLASH_PROOF = "no_flash_proof"
     # rejected
     SPOOF = "spoof"
     SPOOF_SCREEN = "spoof_screen"
@@ -82,6 +83,10 @@ _SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.FACE_CHANGED: (
         "检测到人脸变化，请重新开始。",
         "The face changed during the check. Please start again.",
+    ),
+    Reason.NO_FLASH_PROOF: (
+        "未能通过屏幕光线完成确认，请重试或选择其他方式。",
+        "The screen's light could not confirm a face. Please try again or choose another way.",
     ),
     Reason.SPOOF: ("未通过活体检测。", "The liveness check was not passed."),
     Reason.SPOOF_SCREEN: (

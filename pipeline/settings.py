@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         None,
         description="a site's own calibration, a file of `livegate calibrate`; none means the shipped one",
     )
+    flash: bool = Field(
+        False, description="a face must answer to colours of a screen: nothing passes without a display"
+    )
     deadline_s: float = Field(
         4.0, ge=1, le=60, description="video time after which nothing clear is undecided"
     )

@@ -166,18 +166,24 @@ class CueSet:
         names: keys of ``table``, each once.
         context: what they may know.
         table: factories by name.
+        extra: cues of this one check besides, made by whoever has what they need (a screen for a flash).
 
     Raises:
         SettingsError: a name is unknown or given twice.
     """
 
     def __init__(
-        self, names: Sequence[str], context: CueContext, table: Mapping[str, CueFactory] = CUES
+        self,
+        names: Sequence[str],
+        context: CueContext,
+        table: Mapping[str, CueFactory] = CUES,
+        *,
+        extra: Sequence[Cue] = (),
     ) -> None:
         unknown = [name for name in names if name not in table]
         if unknown or len(set(names)) != len(names):
             raise SettingsError(f"cues must be among {', '.join(table)}, each once")
-        self._cues = [table[name](context) for name in names]
+        self._cues = [*(table[name](context) for name in names), *extra]
 
     def update(self, frame: Frame, view: View) -> CueState:
         """Show every cue the next frame."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from pipeline.camera.frame import Frame, Image
 from pipeline.liveness.calibration import Calibration
 from pipeline.liveness.continuity import ContinuityLimits, Embedder, FaceGuard
-from pipeline.liveness.cues import DEFAULT_CUES, CueContext, CueSet, CueState, same_pixels
+from pipeline.liveness.cues import DEFAULT_CUES, Cue, CueContext, CueSet, CueState, same_pixels
 from pipeline.liveness.decision import FRAMES_FLOOR, TIME_FLOOR_S, DecisionLimits, SequentialDecision
 from pipeline.liveness.evidence import Evidence, Step, Verdict
 from pipeline.liveness.livepass import seal
@@ -22,6 +22,9 @@ from pipeline.vision import Face, Quality, View
 from pipeline.vision.quality import QualityLimits, first_problem
 from pipeline.vision.types import F32
 from pipeline.vision.vision import ModelPaths
+
+FLASH_S: Final = 3.6
+"""Seconds of video that a flash takes and that a check with one is given more."""
 
 
 class Wanted(Protocol):
@@ -45,6 +48,11 @@ class Wanted(Protocol):
     @property
     def deadline_s(self) -> float:
         """Seconds of video."""
+        ...
+
+    @property
+    def flash(self) -> bool:
+        """Whether a face must answer to a screen's colours."""
         ...
 
     @property
@@ -88,7 +96,7 @@ class JudgeSettings:
             nets=settings.nets,
             target_apcer=settings.target_apcer,
             target_bpcer=settings.target_bpcer,
-            deadline_s=settings.deadline_s,
+            deadline_s=settings.deadline_s + (FLASH_S if settings.flash else 0.0),
             calibration=settings.calibration,
         )
 
@@ -155,17 +163,18 @@ class Judge:
         self._embedder = embedder
         self._wall_clock = wall_clock
 
-    def begin(self, session_id: str, live: bool) -> Session:
+    def begin(self, session_id: str, live: bool, *, extra: Sequence[Cue] = ()) -> Session:
         """Start a check.
 
         Args:
             session_id: goes into the pass.
             live: True for a camera or a stream, False for a file or a folder.
+            extra: cues of this one check besides the settings' ones, a `FlashSession` for instance.
         """
         return Session(
             self._scorer,
             SequentialDecision(self._limits, session_id=session_id, wall_clock=self._wall_clock),
-            CueSet(self.settings.cues, CueContext(live=live)),
+            CueSet(self.settings.cues, CueContext(live=live), extra=extra),
             FaceGuard(self.settings.continuity, embedder=self._embedder),
             self.settings.quality,
         )
