@@ -80,6 +80,7 @@ class FileScorer:
         self._passive = PassiveScorer.load(store, settings.nets, site=settings.calibration)
         self._judge = Judge(store, JudgeSettings.of(settings), scorer=self._passive)
         self.nets = settings.nets
+        self.calibration = self._passive.calibration
 
     def score(self, path: Path) -> ScoreRecord:
         """Score one file; what can't be read gives a record with the reason, not an error.

@@ -156,6 +156,7 @@ def _enough(
     fit: Sequence[Recording], check: Sequence[Recording], options: CalibrateOptions, *, attacks: bool
 ) -> None:
     """Refuse too little data, with what it takes."""
+    wanted: list[tuple[str, str, Sequence[Recording], bool, int, float | None]]
     wanted = [("checked", "live", check, True, least_trials(options.target_bpcer), options.target_bpcer)]
     if attacks:
         wanted.append(("checked", "attack", check, False, least_trials(FLOOR_APCER), FLOOR_APCER))

@@ -22,8 +22,8 @@ def calibrate(
         typer.Argument(
             metavar="MANIFEST",
             help="TSV with the header `path label species subject group`, as for `livegate eval pad`: "
-            "pictures and videos, every row with a subject. A video is one presentation; pictures of one subject, "
-            "species and group are one together.",
+            "pictures and videos, every row with a subject. A video is one presentation, pictures of one "
+            "subject, species and group are one together.",
         ),
     ],
     out: Annotated[

@@ -13,6 +13,7 @@ from typing import IO, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.camera.header import is_video
 from pipeline.errors import SourceError, UsageError
 from pipeline.evaluation.curve import Flags
 from pipeline.evaluation.intervals import F64
@@ -20,7 +21,11 @@ from pipeline.evaluation.manifest import Presentation
 
 CSV_COLUMNS: Final = (
     "path", "label", "species", "subject", "group", "score", "accepted", "reason", "faces", "ms",
+    "level",
 )  # fmt: skip
+OLD_COLUMNS: Final = CSV_COLUMNS[:-1]
+"""Of tables that were written before pictures and videos were told apart; they are still read."""
+PICTURE, VIDEO = "picture", "video"
 UNREADABLE: Final = "unreadable"
 BAD_SCORE: Final = "bad_score"
 NO_SCORE: Final = "no_score"
@@ -81,6 +86,7 @@ class Outcome:
         reason: snake_case word, or None.
         faces: faces found, or None where it was not looked at.
         ms: milliseconds, or None likewise.
+        level: `PICTURE`, `VIDEO` (folders of frames too), or "" where nobody looked.
     """
 
     item: Presentation
@@ -89,6 +95,7 @@ class Outcome:
     reason: str | None
     faces: int | None
     ms: float | None
+    level: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +105,7 @@ class Table:
     Attributes:
         scores: float64 (n,), NaN where there was no response.
         live, accepted: bool (n,).
-        species, groups: str (n,).
+        species, groups, levels: str (n,).
         units: str (n,): the subject, or the path where none is named.
         named: whether every presentation names its subject.
     """
@@ -108,6 +115,7 @@ class Table:
     accepted: Flags
     species: NDArray[np.str_]
     groups: NDArray[np.str_]
+    levels: NDArray[np.str_]
     units: NDArray[np.str_]
     named: bool
 
@@ -120,17 +128,30 @@ def judge(scorer: Scorer, item: Presentation) -> Outcome:
     """
     if not (item.path.is_file() or item.path.is_dir()):
         return Outcome(item, None, False, UNREADABLE, None, None)
+    level = level_of(item.path)
     try:
         record = scorer.score(item.path)
     except SourceError:
-        return Outcome(item, None, False, UNREADABLE, None, None)
+        return Outcome(item, None, False, UNREADABLE, None, None, level)
     score, reason = record.score, record.reason
     if score is None:
         reason = reason or NO_SCORE
     elif not (math.isfinite(score) and 0 <= score <= 1):
         score, reason = None, BAD_SCORE
     accepted = score is not None and record.live is True
-    return Outcome(item, None if score is None else float(score), accepted, reason, record.faces, record.ms)
+    value = None if score is None else float(score)
+    return Outcome(item, value, accepted, reason, record.faces, record.ms, level)
+
+
+def level_of(path: Path) -> str:
+    """Whether a file is judged as one picture, or as a video with the sequential decision."""
+    try:
+        if path.is_dir():
+            return VIDEO
+        with path.open("rb") as file:
+            return VIDEO if is_video(file.read(192)) else PICTURE
+    except OSError:
+        return ""
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:
@@ -142,6 +163,7 @@ def table(outcomes: Sequence[Outcome]) -> Table:
         accepted=np.array([o.accepted for o in outcomes], np.bool_),
         species=np.array([item.species for item in items], np.str_),
         groups=np.array([item.group for item in items], np.str_),
+        levels=np.array([o.level for o in outcomes], np.str_),
         units=np.array(
             [f"s:{item.subject}" if item.subject else f"f:{item.name}" for item in items], np.str_
         ),
@@ -172,6 +194,7 @@ class OutcomeWriter:
                 outcome.reason or "",
                 "" if outcome.faces is None else outcome.faces,
                 "" if outcome.ms is None else f"{outcome.ms:.2f}",
+                outcome.level,
             ]
         )
         self._file.flush()
@@ -193,7 +216,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file, strict=True)
-            if tuple(rows.fieldnames or ()) != CSV_COLUMNS:
+            if tuple(rows.fieldnames or ()) not in (CSV_COLUMNS, OLD_COLUMNS):
                 raise UsageError(f"{path.name} is not a table of scores", hint=_HINT)
             return [_outcome(row, path.parent, rows.line_num) for row in rows]
     except (OSError, csv.Error, ValueError, KeyError, TypeError) as error:
@@ -222,6 +245,7 @@ def _outcome(row: dict[str, str], folder: Path, line: int) -> Outcome:
         reason=row["reason"] or None,
         faces=int(row["faces"]) if row["faces"] else None,
         ms=float(row["ms"]) if row["ms"] else None,
+        level=row.get("level") or "",
     )
 
 

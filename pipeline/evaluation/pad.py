@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from pipeline.evaluation.extra import need_all
 from pipeline.evaluation.facts import run_facts
@@ -11,6 +12,11 @@ from pipeline.evaluation.manifest import read_manifest
 from pipeline.evaluation.outcomes import Scorer, judge, open_writer
 from pipeline.evaluation.pad_page import pad_page
 from pipeline.evaluation.pad_report import pad_json
+
+FITTED: Final = (
+    "The site calibration in use was fitted on half of this very list: these rates flatter it. Measure "
+    "on the rows that `livegate calibrate --check-out` wrote."
+)
 
 
 def evaluate_pad(
@@ -44,7 +50,11 @@ def evaluate_pad(
             if progress is not None:
                 progress(done, len(listing.rows))
     data = pad_json(outcomes, scorer.threshold)
+    fitted_on = getattr(getattr(scorer, "calibration", None), "manifest_sha256", None)
+    if fitted_on == listing.sha256:
+        data["notes"].insert(0, FITTED)
     data["run"] = run_section(listing, "manifest", run_facts(command, scorer.nets))
+    data["run"]["calibration"] = "shipped" if fitted_on is None else f"site, fitted on list {fitted_on}"
     write_json(json_path, data)
     html_path.write_text(pad_page(data, outcomes), encoding="utf-8")
     return Report(data, json_path, html_path, csv_path)

@@ -14,7 +14,17 @@ from pipeline.evaluation.metrics import rank
 from pipeline.evaluation.outcomes import Outcome, table
 from pipeline.evaluation.page import render
 from pipeline.evaluation.pictures import data_url
-from pipeline.evaluation.plots import LIVE, SERIES, SPOOF, Line, Point, det_svg, histogram_svg
+from pipeline.evaluation.plots import (
+    LIVE,
+    SERIES,
+    SPOOF,
+    Bins,
+    Line,
+    Point,
+    det_svg,
+    histogram_svg,
+    reliability_svg,
+)
 
 GALLERY: Final = 12
 """Pictures of each class: two rows on a wide screen."""
@@ -41,6 +51,7 @@ def pad_page(data: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
             "data": data,
             "det": _det(data, outcomes),
             "histogram": _histogram(data, outcomes),
+            "reliability": _reliability(data),
             "scale": max(highest, 0.01),
             "attacks": _gallery(outcomes, live=False),
             "live": _gallery(outcomes, live=True),
@@ -86,6 +97,31 @@ def _det(data: dict[str, Any], outcomes: Sequence[Outcome]) -> Markup | None:
     refused = Rate(int((~columns.accepted & columns.live).sum()), data["n_live"])
     point = Point("", pooled, refused)
     return Markup(det_svg(lines, [point], "the product's verdicts", "APCER, %", "BPCER, %"))  # noqa: S704
+
+
+def _reliability(data: dict[str, Any]) -> Markup | None:
+    whole = data["reliability"]
+    if whole is None:
+        return None
+    lines = [_bins("all", whole, bold=True)]
+    groups = [(name, group["reliability"]) for name, group in data.get("per_group", {}).items()]
+    known = [(name, found) for name, found in groups if found is not None]
+    if len(known) > 1:
+        known.sort(key=lambda entry: -(entry[1]["n_live"] + entry[1]["n_spoof"]))
+        lines += [_bins(name, found) for name, found in known[: len(SERIES)]]
+    return Markup(reliability_svg(lines))  # noqa: S704
+
+
+def _bins(label: str, found: dict[str, Any], *, bold: bool = False) -> Bins:
+    bins = found["bins"]
+    return Bins(
+        label,
+        [b["score"] for b in bins],
+        [b["observed"] for b in bins],
+        [b["ci95"][0] for b in bins] if bold else (),
+        [b["ci95"][1] for b in bins] if bold else (),
+        bold,
+    )
 
 
 def _histogram(data: dict[str, Any], outcomes: Sequence[Outcome]) -> Markup:

@@ -21,6 +21,7 @@ from pipeline.evaluation.metrics import (
 )
 from pipeline.evaluation.numbers import det_json, ends, percent, rate_json, rounded
 from pipeline.evaluation.outcomes import Outcome, Table, table
+from pipeline.evaluation.reliability import reliability
 
 SCHEMA: Final = 1
 FEW: Final = 30
@@ -43,6 +44,7 @@ def pad_json(outcomes: Sequence[Outcome], threshold: float, *, rounds: int = ROU
         columns.scores, columns.live, columns.accepted, columns.species, columns.units, rounds
     )
     groups = sorted({str(group) for group in columns.groups if group})
+    levels = sorted({str(level) for level in columns.levels if level})
     report: dict[str, Any] = {
         "kind": "pad",
         "schema": SCHEMA,
@@ -58,11 +60,20 @@ def pad_json(outcomes: Sequence[Outcome], threshold: float, *, rounds: int = ROU
         "bootstrap": _bootstrap(resampled, columns, rounds),
         "no_response": silent_reasons(outcomes),
         "verdicts_beside_threshold": _beside(columns, threshold),
+        "reliability": reliability_json(columns, np.ones(columns.live.size, np.bool_), rounds),
         "ms": _times(outcomes),
     }
     if groups:
         report["per_group"] = {
-            group: _summary(_part(columns, columns.groups == group), threshold, None) for group in groups
+            group: {
+                **_summary(_part(columns, columns.groups == group), threshold, None),
+                "reliability": reliability_json(columns, columns.groups == group, rounds),
+            }
+            for group in groups
+        }
+    if len(levels) > 1:
+        report["per_level"] = {
+            level: _summary(_part(columns, columns.levels == level), threshold, None) for level in levels
         }
     report["notes"] = notes(measures, resampled, columns)
     ranking = measures.ranking
@@ -76,6 +87,37 @@ def silent_reasons(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
     totals = Counter({reason: counts[reason, True] + counts[reason, False] for reason, _ in counts})
     ordered = sorted(totals, key=lambda reason: (-totals[reason], reason))
     return {r: {"live": counts[r, True], "spoof": counts[r, False]} for r in ordered}
+
+
+def reliability_json(columns: Table, rows: Flags, rounds: int) -> dict[str, Any] | None:
+    """Calibration of the scores of some rows; None where a class has none."""
+    found = reliability(columns.scores[rows], columns.live[rows], columns.units[rows], rounds)
+    if found is None:
+        return None
+    return {
+        "n_live": found.n_live,
+        "n_spoof": found.n_spoof,
+        "cllr": rounded(found.cllr),
+        "cllr_ci95_subjects": ends(found.cllr_interval),
+        "cllr_min": rounded(found.cllr_min),
+        "cllr_loss": rounded(found.loss),
+        "ece": rounded(found.ece),
+        "mce": rounded(found.mce),
+        "brier": rounded(found.brier),
+        "scores_at_0_or_1": found.certain,
+        "bins": [
+            {
+                "low": rounded(b.low),
+                "high": rounded(b.high),
+                "score": rounded(b.score),
+                "observed": rounded(b.observed),
+                "ci95": ends(b.interval),
+                "live": b.live,
+                "attacks": b.attacks,
+            }
+            for b in found.bins
+        ],
+    }
 
 
 def notes(measures: PadMeasures, resampled: Resampled | None, columns: Table) -> list[str]:
@@ -98,6 +140,11 @@ def notes(measures: PadMeasures, resampled: Resampled | None, columns: Table) ->
                 f"{rate.errors} of {rate.n} {what} ({percent(rate.value)}) got no response. They "
                 "count as not accepted; the rate over responses alone stands beside."
             )
+    if len(set(columns.levels) - {""}) > 1:
+        said.append(
+            "Pictures and videos are in one list. A picture is judged alone at the threshold, a video by the "
+            "sequential decision, which wants more: read them apart, by level."
+        )
     if not columns.named:
         said.append(
             "Not every row names its subject. Rows without one were resampled as if each were a person "

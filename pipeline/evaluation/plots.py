@@ -51,6 +51,25 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Bins:
+    """One line of a reliability plot.
+
+    Attributes:
+        label: for the legend.
+        score, observed: mean score of each bin and the share of live presentations in it.
+        low, high: the exact interval's ends; empty for none.
+        bold: the one that matters.
+    """
+
+    label: str
+    score: Sequence[float]
+    observed: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    bold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """One operating point of a DET plot, with exact intervals as its arms.
 
@@ -181,6 +200,54 @@ def histogram_svg(
     axes.grid(True, color=FAINT, linewidth=0.5)
     _legend(axes)
     return _svg(figure, "histogram")
+
+
+def reliability_svg(lines: Sequence[Bins]) -> str:
+    """Reliability plot: what was observed against what scores said; on the diagonal they mean it.
+
+    Args:
+        lines: at most one for each of `SERIES` beside the bold one.
+    """
+    figure, axes = _figure()
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0, linestyle=(0, (3, 3)), zorder=1)
+    colours = iter(SERIES)
+    for line in lines:
+        colour = INK if line.bold else next(colours, FAINT)
+        if line.low:
+            at = np.array(line.observed)
+            arms = np.array([at - np.array(line.low), np.array(line.high) - at])
+            axes.errorbar(
+                line.score,
+                at,
+                yerr=np.maximum(arms, 0.0),
+                fmt="none",
+                ecolor=colour,
+                elinewidth=1.0,
+                capsize=2.5,
+                zorder=4,
+            )
+        axes.plot(
+            line.score,
+            line.observed,
+            color=colour,
+            linewidth=2.0 if line.bold else 1.2,
+            marker="o" if line.bold else ".",
+            markersize=5,
+            label=line.label,
+            zorder=5 if line.bold else 3,
+            clip_on=False,
+        )
+    ticks = np.linspace(0, 1, 6)
+    axes.set_xticks(ticks)
+    axes.set_yticks(ticks, [percent(value) for value in ticks])
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("score")
+    axes.set_ylabel("live, both classes alike in weight")
+    axes.grid(True, color=FAINT, linewidth=0.5)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="upper left", handlelength=1.6)
+    return _svg(figure, "reliability")
 
 
 def percent(value: float) -> str:

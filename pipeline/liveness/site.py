@@ -161,11 +161,13 @@ class SiteCalibration(Calibration):
     Attributes:
         shipped: the calibration of the same nets that came with livegate.
         target_apcer, target_bpcer: the thresholds of the file; settings can only ask for less.
+        manifest_sha256: of the list of recordings that it was fitted on.
     """
 
     shipped: Calibration
     target_apcer: float
     target_bpcer: float
+    manifest_sha256: str = ""
 
     @property
     def slack(self) -> float:
@@ -252,6 +254,7 @@ def on_floor(file: SiteFile, shipped: Calibration) -> SiteCalibration:
         shipped=shipped,
         target_apcer=file.target_apcer,
         target_bpcer=file.target_bpcer,
+        manifest_sha256=file.provenance.manifest_sha256,
     )
 
 

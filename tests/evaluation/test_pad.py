@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import types
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.errors import ModelMissingError, SourceOpenError, UsageError
@@ -210,7 +214,7 @@ def test_page_is_one_file_that_fetches_nothing(report: Report) -> None:
     assert "url(http" not in text
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
     assert "prefers-color-scheme: dark" in text
-    assert [tag for tag, _ in page.tags].count("svg") == 2
+    assert [tag for tag, _ in page.tags].count("svg") == 3
 
 
 def test_page_shows_the_numbers_of_the_report(report: Report) -> None:
@@ -258,3 +262,70 @@ def _rows(path: Path):  # type: ignore[no-untyped-def]
     from pipeline.evaluation import read_manifest
 
     return read_manifest(path).rows
+
+
+def test_calibration_of_scores_is_told_for_all_and_for_each_group_with_both_classes(report: Report) -> None:
+    whole = report.data["reliability"]
+    # live 0.9 0.8 0.7 0.3, attacks 0.6 0.2 0.1 0.75 0.55; ratios are p / (1 - p)
+    live = np.array([0.9, 0.8, 0.7, 0.3])
+    spoof = np.array([0.6, 0.2, 0.1, 0.75, 0.55])
+    exact = (np.mean(-np.log2(live)) + np.mean(-np.log2(1 - spoof))) / 2
+    assert whole["cllr"] == pytest.approx(exact, abs=1e-6)
+    assert (whole["n_live"], whole["n_spoof"]) == (4, 5)
+    assert whole["cllr_min"] < whole["cllr"]
+    assert sum(b["live"] for b in whole["bins"]) == 4
+    assert report.data["per_group"]["night"]["reliability"]["n_spoof"] == 2
+    assert "Do scores mean what they say?" in report.html.read_text(encoding="utf-8")
+
+
+def video(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+    for level in (40, 90, 140):
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+
+
+def test_pictures_and_videos_in_one_list_are_told_apart_by_level(tmp_path: Path) -> None:
+    rows = "0.9@a.png live none ann\n0.2@b.png spoof print ann\n"
+    rows += "0.4@a.mp4 live none ann\n0.3@b.mp4 spoof replay bob"
+    path = manifest(tmp_path, rows)
+    for name in ("0.4@a.mp4", "0.3@b.mp4"):
+        video(tmp_path / name)
+    found = evaluate_pad(path, tmp_path / "out", FakeScorer())
+    levels = found.data["per_level"]
+    assert {name: (row["n_live"], row["n_spoof"], row["bpcer"]) for name, row in levels.items()} == {
+        "picture": (1, 1, 0.0),
+        "video": (1, 1, 1.0),
+    }
+    assert any("by level" in note for note in found.data["notes"])
+    assert "<h2>By level</h2>" in found.html.read_text(encoding="utf-8")
+    assert [o.level for o in read_outcomes(found.csv)] == ["picture", "picture", "video", "video"]
+
+
+def test_one_level_alone_has_no_such_key(report: Report) -> None:
+    assert "per_level" not in report.data
+
+
+def test_tables_from_before_levels_are_still_read(report: Report, tmp_path: Path) -> None:
+    lines = report.csv.read_text(encoding="utf-8").splitlines()
+    old = tmp_path / "scores.csv"
+    old.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n", encoding="utf-8")
+    assert [(o.item.name, o.score) for o in read_outcomes(old)] == [
+        (o.item.name, o.score) for o in read_outcomes(report.csv)
+    ]
+
+
+def test_a_site_calibration_that_was_fitted_on_the_list_is_the_first_thing_said(tmp_path: Path) -> None:
+    path = manifest(tmp_path)
+    scorer = FakeScorer()
+    scorer.calibration = types.SimpleNamespace(  # type: ignore[attr-defined]
+        manifest_sha256=hashlib.sha256(path.read_bytes()).hexdigest()
+    )
+    assert (
+        "was fitted on half of this very list" in evaluate_pad(path, tmp_path / "o", scorer).data["notes"][0]
+    )
+    scorer.calibration.manifest_sha256 = "0" * 64  # type: ignore[attr-defined]
+    data = evaluate_pad(path, tmp_path / "o", scorer).data
+    assert not any("very list" in note for note in data["notes"])
+    assert data["run"]["calibration"] == "site, fitted on list " + "0" * 64
