@@ -27,9 +27,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.pad_data import WORK, clips, load_nets, read_clip, share
+from pipeline.calibrate.correlation import Series, between_share, correlation_time
 from pipeline.camera.frame import Frame, Image
 from pipeline.liveness.calibration import load_calibration
 from pipeline.liveness.continuity import correlation as patch_correlation
@@ -42,7 +42,6 @@ from pipeline.nets import open_store
 from pipeline.vision import Vision
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST_LAG_S = 2.0
 NOISE = (0.5, 1, 2, 4, 8)
 """Standard deviations of a still's noise, grey levels."""
 FEW = (
@@ -93,14 +92,7 @@ def score(args: argparse.Namespace) -> None:
 
 
 def correlation(path: Path, nets: Sequence[str]) -> Correlation:
-    """Measure rho and tau from what `score` wrote.
-
-    rho: random effects with one mean for each class, s_b^2 / (s_b^2 + s_w^2) with s_b^2 the pooled variance
-        of the
-    clips' means within a class and s_w^2 the mean variance within clips. tau: integral of the mean
-    autocorrelation about the clip's mean up to its first value below 0, which for a first-order process is
-    its correlation time.
-    """
+    """Measure rho and tau from what `score` wrote, see `pipeline.calibrate.correlation`."""
     data = json.loads(path.read_text("utf-8"))
     series = [
         (entry["label"], np.array(entry["t"]), np.mean([entry["odds"][name] for name in nets], axis=0))
@@ -112,34 +104,10 @@ def correlation(path: Path, nets: Sequence[str]) -> Correlation:
     left_out = [
         between_share(labels[:i] + labels[i + 1 :], values[:i] + values[i + 1 :]) for i in range(len(values))
     ]
-    lags = np.arange(0, LONGEST_LAG_S, 1 / 30)
-    curve = np.nanmean([autocorrelation(t, value, lags) for _, t, value in series], axis=0)
-    end = int(np.argmax(curve < 0)) or len(curve)
-    tau = float(np.trapezoid(curve[:end], lags[:end]))
+    tau = correlation_time([Series(*entry) for entry in series])
+    if tau is None:
+        raise SystemExit("the clips' log-odds do not vary")
     return Correlation(between_share(labels, values), (min(left_out), max(left_out)), tau, len(series))
-
-
-def between_share(labels: Sequence[str], values: Sequence[NDArray[np.float64]]) -> float:
-    """Share of the variance between clips of one class."""
-    means = {
-        side: [v.mean() for lab, v in zip(labels, values, strict=True) if lab == side] for side in set(labels)
-    }
-    freedom = sum(len(m) - 1 for m in means.values())
-    between = sum(float(np.var(m)) * len(m) for m in means.values()) / freedom
-    within = float(np.mean([v.var() for v in values]))
-    return between / (between + within)
-
-
-def autocorrelation(
-    t: NDArray[np.float64], value: NDArray[np.float64], lags: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Autocorrelation about the mean at lags in seconds, on values at 30 Hz; NaN past the clip's half."""
-    grid = np.arange(t[0], t[-1], 1 / 30)
-    x = np.interp(grid, t, value - value.mean())
-    out = np.full(len(lags), np.nan)
-    for i in range(min(len(lags), len(x) // 2)):
-        out[i] = float(np.mean(x[i:] * x[: len(x) - i])) / float(np.mean(x * x))
-    return out
 
 
 def show_correlation(args: argparse.Namespace) -> None:

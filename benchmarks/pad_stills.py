@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks import pad_clips
 from benchmarks.pad_data import WORK, Stills, fit_half, load_nets, read_stills, score_stills, share
+from pipeline.calibrate.fit import fit_line as platt
 from pipeline.camera.frame import Frame
 from pipeline.evaluation.curve import auc, equal_error, error_curve
 from pipeline.liveness.calibration import VERSION, key_of, load_calibration
@@ -57,10 +58,9 @@ FOLD_NOTE = (
 
 
 def fit_line(stills: Stills, nets: Sequence[str], rows: NDArray[np.bool_]) -> tuple[float, float]:
-    """Platt's calibration with the prior removed.
+    """Platt's calibration with the prior removed, see `pipeline.calibrate.fit.fit_line`.
 
-    Logistic regression by Newton's method on targets (n1 + 1) / (n1 + 2) and 1 / (n0 + 2) (Platt, 1999). Both
-    classes weigh the same. Within a class a data set's weight grows with its presentations up to
+    Both classes weigh the same. Within a class a data set's weight grows with its presentations up to
     `FULL_WEIGHT`, so that the line belongs neither to the set with the most pictures nor to three pictures
     of one attack.
 
@@ -74,20 +74,7 @@ def fit_line(stills: Stills, nets: Sequence[str], rows: NDArray[np.bool_]) -> tu
             mine = (live == side) & (dataset == name)
             shown = len(np.unique(stills.presentation[rows][mine]))
             weights[mine] = min(shown, FULL_WEIGHT) / mine.sum()
-        weights[live == side] /= weights[live == side].sum()
-    n1, n0 = int(live.sum()), int((~live).sum())
-    target = np.where(live, (n1 + 1) / (n1 + 2), 1 / (n0 + 2))
-    design = np.column_stack([log_odds, np.ones_like(log_odds)])
-    line = np.zeros(2)
-    for _ in range(200):
-        p = 1 / (1 + np.exp(-np.clip(design @ line, -500, 500)))
-        gradient = design.T @ (weights * (p - target))
-        curvature = (design * (weights * p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        line -= step * min(1.0, 2 / (np.abs(step).max() + 1e-12))
-        if np.abs(step).max() < 1e-9:
-            break
-    return float(line[0]), float(line[1])
+    return platt(log_odds, live, weights)
 
 
 def fit(args: argparse.Namespace) -> None:

@@ -89,6 +89,11 @@ class Calibration:
     tau_s: float
     provenance: Provenance
 
+    @property
+    def largest(self) -> float:
+        """Largest absolute ratio that it gives."""
+        return self.bound
+
     def raw(self, log_odds: float) -> float:
         """Log-likelihood ratio before clipping; NaN for anything that is not a finite number."""
         return self.slope * log_odds + self.intercept if math.isfinite(log_odds) else math.nan

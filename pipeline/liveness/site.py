@@ -174,6 +174,11 @@ class SiteCalibration(Calibration):
         """Natural log by which a ratio may lie above the shipped one; 0 or more."""
         return self.rho * math.log(FLOOR_APCER / self.target_apcer)
 
+    @property
+    def largest(self) -> float:
+        """Largest absolute ratio that it gives."""
+        return max(self.bound, self.shipped.bound)
+
     def raw(self, log_odds: float) -> float:
         """Ratio before clipping, never above the shipped one plus `slack`; NaN for what is not finite."""
         own = Calibration.raw(self, log_odds)

@@ -101,6 +101,7 @@ def test_a_picture_s_ratio_keeps_to_the_floor_as_well(x: float, slope: float, in
     slack = 0.8 * math.log(FLOOR_APCER / 0.01)
     assert mine.raw(x) <= shipped.raw(x) + slack + 1e-9
     assert mine.raw(x) <= slope * x + intercept + 1e-9
+    assert abs(mine.llr(x)) <= mine.largest == JudgeSettings().limits(mine).bound
 
 
 def test_a_stricter_line_stands_as_it_is_and_nan_stays_nan() -> None:
