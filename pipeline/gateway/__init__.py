@@ -4,7 +4,7 @@ from pipeline.gateway.access import AccessKeys, KeyGrant
 from pipeline.gateway.app import make_app
 from pipeline.gateway.audit import AuditReport, verify_audit
 from pipeline.gateway.authority import Authority, Identity
-from pipeline.gateway.core import Gateway, GatewayOptions
+from pipeline.gateway.core import Gateway
 from pipeline.gateway.counters import Counters
 from pipeline.gateway.devices import DeviceRules
 from pipeline.gateway.enrolment import EnrolledRow, EnrollReport, enroll
@@ -19,6 +19,7 @@ from pipeline.gateway.opening import (
     open_authority,
     open_gateway,
 )
+from pipeline.gateway.options import GatewayOptions
 from pipeline.gateway.risk import NO_LOCKS, FailureWindow, Risk, RiskPolicy
 from pipeline.gateway.scoring import score_of
 from pipeline.gateway.server import ServeOptions, running, serve

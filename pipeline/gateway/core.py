@@ -13,7 +13,6 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from structlog.contextvars import bound_contextvars
@@ -21,26 +20,25 @@ from structlog.contextvars import bound_contextvars
 from pipeline.errors import StoreError
 from pipeline.gateway.access import AccessKeys
 from pipeline.gateway.admission import Admission
+from pipeline.gateway.attesting import Attesting
 from pipeline.gateway.audit import AuditEntry, AuditLog, Trace
 from pipeline.gateway.authority import Authority
 from pipeline.gateway.counters import Limit
-from pipeline.gateway.devices import DeviceRules
 from pipeline.gateway.faces import Embedder
-from pipeline.gateway.keeping import Arrival, EvidenceSink
+from pipeline.gateway.keeping import Arrival
 from pipeline.gateway.operation.logs import fault, log_request
 from pipeline.gateway.operation.watch import Seen, Watch, stage_of
+from pipeline.gateway.options import GatewayOptions
 from pipeline.gateway.outcome import Outcome
 from pipeline.gateway.params import INVALID_FORMAT, Refused, format_of, read_parameters, wanted_format
-from pipeline.gateway.picture import PictureLimits
 from pipeline.gateway.quota import QuotaGuard
-from pipeline.gateway.risk import Risk, RiskPolicy
-from pipeline.gateway.service import PASS_SCORE, FaceVerify
+from pipeline.gateway.returning import ReturnImages
+from pipeline.gateway.risk import Risk
+from pipeline.gateway.service import FaceVerify
 from pipeline.gateway.sessions import Sessions
 from pipeline.gateway.shared import open_shared
-from pipeline.gateway.terms import Quota
-from pipeline.gateway.wire import Limits, RawAnswer, RawRequest
+from pipeline.gateway.wire import RawAnswer, RawRequest
 from pipeline.protocol.answers import Answer, Format, Refusal, build_answer, content_type
-from pipeline.protocol.cert_number import CertCheck
 from pipeline.protocol.codes import (
     API_NOT_FOUND,
     INTERNAL_ERROR,
@@ -55,45 +53,6 @@ HEALTH_PATH: Final = "/healthz"
 STRANGERS_AUDITED: Final = 600
 """Requests without a right signature that get an audit row, in one minute: anybody can send them."""
 _PLAIN: Final = (("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"))
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayOptions:
-    """How the gateway answers.
-
-    Attributes:
-        detailed_codes: also give ``resultCode``, ``resultCodeSub`` and ``resultMsgSub`` in ``Data``, where
-            the cause has a row in the reference's tables.
-        cert_check: what a certificate number that fails GB 11643 leads to.
-        pictures: what is taken as a picture.
-        limits: sizes of a request.
-        host_id: ``HostId`` of the gateway's errors.
-        evidence: makes the sink that live pictures go to, see `pipeline.evidence.sealed_evidence`; None keeps
-            none.
-        quota: requests of each access key that has no limit of its own; more are answered with 402.
-        whole_quota: requests of all keys together; more are answered with ``Throttling.User``.
-        risk: when failures lock a person, a device or a key.
-        devices: which devices may begin a verification.
-        pass_score: score from which a session passes, 0..100.
-        suspended: True while nobody can be verified.
-        audit: keep the audit log.
-        redis_url: Redis for nonces and counters, see `pipeline.gateway.shared`; None for the database.
-    """
-
-    detailed_codes: bool = False
-    cert_check: CertCheck = CertCheck.WARN
-    pictures: PictureLimits = field(default_factory=PictureLimits)
-    limits: Limits = field(default_factory=Limits)
-    host_id: str = "livegate"
-    evidence: Callable[[Authority], EvidenceSink] | None = None
-    quota: Quota = field(default_factory=Quota)
-    whole_quota: Quota = field(default_factory=Quota)
-    risk: RiskPolicy = field(default_factory=RiskPolicy)
-    devices: DeviceRules = field(default_factory=DeviceRules)
-    pass_score: float = PASS_SCORE
-    suspended: bool = False
-    audit: bool = True
-    redis_url: str | None = field(default=None, repr=False)
 
 
 class Gateway:
@@ -142,6 +101,10 @@ class Gateway:
             devices=self.options.devices,
             pass_score=self.options.pass_score,
             suspended=self.options.suspended,
+            attesting=Attesting(authority.vault, self.options.attestation),
+            images=ReturnImages(
+                authority.store, authority.vault, self.options.return_image_s, self.options.pictures
+            ),
         )
 
     def handle(self, request: RawRequest) -> RawAnswer:

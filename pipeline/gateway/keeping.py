@@ -19,6 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from pipeline.errors import ServiceError
 from pipeline.gateway.schema import Base
 from pipeline.gateway.wire import RawRequest
+from pipeline.protocol.attestation import ATTESTATION_HEADER
 from pipeline.protocol.codes import UnifiedCode
 from pipeline.protocol.consent import CONSENT_HEADER, MAX_CONSENT
 
@@ -98,16 +99,21 @@ class Arrival:
     Attributes:
         request_id: ``RequestId`` of the answer.
         consents: values of the consent header, as sent.
+        attestations: values of the attestation header, as sent.
     """
 
     request_id: str
     consents: tuple[str, ...] = field(repr=False)
+    attestations: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, request: RawRequest, request_id: str) -> Arrival:
         """Read it off a request."""
-        found = tuple(value for name, value in request.headers if name.lower() == CONSENT_HEADER)
-        return cls(request_id, found)
+
+        def values(wanted: str) -> tuple[str, ...]:
+            return tuple(value for name, value in request.headers if name.lower() == wanted)
+
+        return cls(request_id, values(CONSENT_HEADER), values(ATTESTATION_HEADER))
 
 
 def plan_keeping(
@@ -140,7 +146,7 @@ def plan_keeping(
     if not arrival.consents:
         log.info("%s: no consent reference, the picture is not kept", arrival.request_id)
         return None
-    consent = _read_consent(arrival.consents)
+    consent = read_consent(arrival.consents)
     query_id = fields.get("queryId") or None
     if query_id is not None and not (isinstance(query_id, str) and _QUERY_ID.fullmatch(query_id)):
         raise _wrong("queryId不合法")
@@ -151,7 +157,12 @@ def plan_keeping(
     return keep
 
 
-def _read_consent(values: tuple[str, ...]) -> str:
+def read_consent(values: tuple[str, ...]) -> str:
+    """Read the consent header.
+
+    Raises:
+        ServiceError: it is given twice, empty, too long or not percent-encoded UTF-8 that can be printed.
+    """
     consent = ""
     if len(values) == 1 and _ENCODED.fullmatch(values[0]):
         try:

@@ -7,9 +7,12 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from pipeline.errors import ServiceError
+from pipeline.gateway.attesting import Attesting
 from pipeline.gateway.audit import Trace
 from pipeline.gateway.authority import Authority, Identity
 from pipeline.gateway.devices import DeviceRules, device_of
@@ -19,6 +22,7 @@ from pipeline.gateway.keeping import Arrival, EvidenceSink, plan_keeping
 from pipeline.gateway.operation.logs import fault
 from pipeline.gateway.outcome import BAD_QUERY, LOCKED, Outcome, bad, stage, told
 from pipeline.gateway.picture import PictureLimits, PictureProblem, check_header, decode_picture, from_base64
+from pipeline.gateway.returning import ReturnImages
 from pipeline.gateway.risk import NO_LOCKS, Attempt, Risk
 from pipeline.gateway.scoring import score_of
 from pipeline.gateway.sessions import Sessions, SessionState
@@ -65,6 +69,8 @@ class FaceVerify:
         devices: which devices may begin a verification; all where left out.
         pass_score: score from which a session passes; a lower one is a failure to ``risk``.
         suspended: True while nobody can be verified; only ``query`` is answered then.
+        attesting: checks what devices attest; nothing is required where it is left out.
+        images: pictures that ``query`` gives back; none where it is left out.
     """
 
     def __init__(
@@ -80,6 +86,8 @@ class FaceVerify:
         devices: DeviceRules | None = None,
         pass_score: float = PASS_SCORE,
         suspended: bool = False,
+        attesting: Attesting | None = None,
+        images: ReturnImages | None = None,
     ) -> None:
         self._authority = authority
         self._sessions = sessions
@@ -91,6 +99,8 @@ class FaceVerify:
         self._devices = devices or DeviceRules()
         self._pass_score = pass_score
         self._suspended = suspended
+        self._attesting = attesting or Attesting(authority.vault)
+        self._images = images or ReturnImages(authority.store, authority.vault, 0, pictures)
 
     def execute(
         self,
@@ -124,13 +134,13 @@ class FaceVerify:
             trace.method = method or ""
             if key is not None and not (key.is_open(now) and (method is None or key.may(method))):
                 return told(_CLOSED.get(method or "", _CLOSED["init"]), method)
+            self._images.purge(now=now)
             if method == "query":
                 return self._query(access_key_id, fields, now)
             if self._suspended and method is not None:
                 return told(_SUSPENDED, method)
             if method == "match":
-                keep = plan_keeping(self._evidence, arrival, access_key_id, fields, now=now)
-                return self._match(access_key_id, fields, keep, now, trace)
+                return self._match(access_key_id, fields, arrival, now, trace)
             if method == "init":
                 return self._init(access_key_id, fields, now, trace)
             return bad(UnifiedCode.BAD_PARAMETERS.message, None)
@@ -147,17 +157,19 @@ class FaceVerify:
         self,
         owner: str,
         fields: Mapping[str, Any],
-        keep: Callable[[bytes], None] | None,
+        arrival: Arrival | None,
         now: float,
         trace: Trace,
     ) -> Outcome:
+        keep = plan_keeping(self._evidence, arrival, owner, fields, now=now)
+        give_back = self._images.wants(arrival)
         identity = self._identity(fields, trace)
         file = from_base64(text_of(fields, "imgbase64", None), self._pictures)
         problem = file if isinstance(file, PictureProblem) else check_header(file, self._pictures)
         if isinstance(file, PictureProblem) or problem is not None:
             raise wrong("imgbase64不合法")
 
-        session = self._running_session(owner, fields, now)
+        session = self._running_session(owner, fields, arrival, file, now)
         device = None if session is None else session.device_digest
         with self._attempt(fields, owner, device, now) as attempt:
             if attempt is None:
@@ -190,7 +202,11 @@ class FaceVerify:
             if keep is not None:
                 keep(file)  # a picture that can't be kept fails the request before success is answered
             if session is not None:
-                self._sessions.finish(session.query_id, _PASSED if passed else _NOT_PASSED, now=now)
+                also = None
+                if give_back and passed:
+                    also = partial(self._images.add, query_id=session.query_id, file=file, now=now)
+                result = _PASSED if passed else _NOT_PASSED
+                self._sessions.finish(session.query_id, result, now=now, also=also)
         return Outcome(UnifiedCode.OK, OK_MESSAGE, {"score": score}, None, "match")
 
     def _init(self, owner: str, fields: Mapping[str, Any], now: float, trace: Trace) -> Outcome:
@@ -203,6 +219,7 @@ class FaceVerify:
         if problem is not None:
             return told(DETAILED_CODES[problem], "init")
         digest = self._risk.device_digest(*device) if isinstance(device, tuple) else None
+        install = self._attesting.installation_of(meta)
         with self._attempt(fields, owner, digest, now) as attempt:
             if attempt is None:
                 return told(LOCKED, "init")
@@ -212,7 +229,9 @@ class FaceVerify:
             if self._authority.templates(person_id, self._load_embedder().model) is None:
                 return told(_NO_REFERENCE, "init")
             with stage("Z5199"):
-                opened = self._sessions.open(owner, person_id, now=now, device_digest=digest)
+                opened = self._sessions.open(
+                    owner, person_id, now=now, device_digest=digest, install_digest=install
+                )
         data = {"queryId": opened.query_id, "bizId": opened.biz_id}
         return Outcome(UnifiedCode.OK, OK_MESSAGE, data, _STARTED, "init")
 
@@ -230,7 +249,11 @@ class FaceVerify:
             return told(BAD_QUERY, "query")
         if self._evidence is not None and found.result is not None:
             self._evidence.queried(access_key_id, query_id)
-        return told(DETAILED_CODES.get(found.result or "", _UNFINISHED), "query")
+        outcome = told(DETAILED_CODES.get(found.result or "", _UNFINISHED), "query")
+        if found.result == _PASSED and fields.get("returnImage") in ("1", 1):
+            image = self._images.take(query_id, now=now)
+            return outcome if image is None else replace(outcome, data={"image": image})
+        return outcome
 
     @contextlib.contextmanager
     def _attempt(
@@ -255,18 +278,26 @@ class FaceVerify:
         with stage("Z1199"):
             return self._embedder()
 
-    def _running_session(self, owner: str, fields: Mapping[str, Any], now: float) -> SessionState | None:
-        """The session of this key that a ``match`` names by ``queryId``, and that it will finish.
+    def _running_session(
+        self, owner: str, fields: Mapping[str, Any], arrival: Arrival | None, file: bytes, now: float
+    ) -> SessionState | None:
+        """The session that a ``match`` names by ``queryId``, and that it will finish.
 
+        It is one of this key; or of any key, where the installation attests that it belongs to the session.
         None where it names none, or one that is unknown or finished: a result is never changed.
         """
-        if fields.get("queryId") in (None, ""):
-            return None
-        query_id = text_of(fields, "queryId", None)
-        if not _QUERY_ID.fullmatch(query_id):
-            raise wrong("queryId不合法")
-        found = self._sessions.find(owner, query_id, None, now=now)
-        return None if found is None or found.result is not None else found
+        attested = self._attesting.read(arrival)
+        query_id: str | None = None
+        found: SessionState | None = None
+        if fields.get("queryId") not in (None, ""):
+            query_id = text_of(fields, "queryId", None)
+            if not _QUERY_ID.fullmatch(query_id):
+                raise wrong("queryId不合法")
+            asked_by = owner if attested is None else None
+            found = self._sessions.find(asked_by, query_id, None, now=now)
+        running = None if found is None or found.result is not None else found
+        self._attesting.check(attested, running, query_id, file, now=now)
+        return running
 
     def _identity(self, fields: Mapping[str, Any], trace: Trace) -> Identity | None:
         """The claimed identity; None where the strict check says that no such number can exist."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from pipeline.errors import StoreError
 from pipeline.gateway.schema import SessionRow
@@ -120,13 +122,17 @@ class Sessions:
             return None
         return SessionState(row.result, row.query_id, row.person_id, row.device_digest, row.install_digest)
 
-    def finish(self, query_id: str, result: str, *, now: float) -> bool:
+    def finish(
+        self, query_id: str, result: str, *, now: float, also: Callable[[Session], None] | None = None
+    ) -> bool:
         """Give a session its result. One statement decides, so it is finished once.
 
         Args:
             query_id: its ``queryId``.
             result: ``resultCodeSub``.
             now: seconds since 1970.
+            also: what belongs to the result, done in the same transaction and only where this call finished
+                the session.
 
         Returns:
             False where it was finished before, has ended or never was.
@@ -142,4 +148,7 @@ class Sessions:
         )
         with self._store.write() as session:
             found = session.execute(statement, execution_options={"synchronize_session": False})
-            return cast("CursorResult[Any]", found).rowcount == 1
+            finished = cast("CursorResult[Any]", found).rowcount == 1
+            if finished and also is not None:
+                also(session)
+        return finished

@@ -43,13 +43,14 @@ class Vault:
         master: 32 random bytes.
     """
 
-    __slots__ = ("_cipher", "_pepper", "fingerprint")
+    __slots__ = ("_cipher", "_pepper", "_picture_cipher", "fingerprint")
 
     def __init__(self, master: bytes) -> None:
         if len(master) != KEY_BYTES:
             raise StoreError(f"the authority's key is not {KEY_BYTES} bytes long")
         self._pepper = _derive(master, b"livegate identity digest")
         self._cipher = AESGCM(_derive(master, b"livegate encryption at rest"))
+        self._picture_cipher = AESGCM(_derive(master, b"livegate return image"))
         self.fingerprint = _derive(master, b"livegate key fingerprint")[:16].hex()
         """32 hex digits that tell two keys apart and reveal neither."""
 
@@ -79,8 +80,7 @@ class Vault:
         Returns:
             Version byte, 12-byte nonce, ciphertext with its 16-byte tag.
         """
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return _ENVELOPE_VERSION + nonce + self._cipher.encrypt(nonce, data, bound_to.encode("utf-8"))
+        return _seal(self._cipher, data, bound_to)
 
     def open(self, sealed: bytes, bound_to: str) -> bytes:
         """Decrypt what `seal` made.
@@ -88,19 +88,36 @@ class Vault:
         Raises:
             StoreError: the key is another one, or the bytes were changed or moved to another row.
         """
-        start = len(_ENVELOPE_VERSION)
-        if not sealed.startswith(_ENVELOPE_VERSION) or len(sealed) < start + _NONCE_BYTES + 16:
-            raise StoreError("an encrypted field of the database has an unknown form")
-        nonce, data = sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :]
-        try:
-            return self._cipher.decrypt(nonce, data, bound_to.encode("utf-8"))
-        except InvalidTag:
-            raise StoreError(
-                "an encrypted field of the database does not open with the authority's key"
-            ) from None
+        return _open(self._cipher, sealed, bound_to)
+
+    def seal_picture(self, data: bytes, query_id: str) -> bytes:
+        """As `seal`, under a key of its own, for the picture of this session and of no other."""
+        return _seal(self._picture_cipher, data, f"return image {query_id}")
+
+    def open_picture(self, sealed: bytes, query_id: str) -> bytes:
+        """As `open`, for what `seal_picture` made."""
+        return _open(self._picture_cipher, sealed, f"return image {query_id}")
 
     def __repr__(self) -> str:
         return "Vault(...)"
+
+
+def _seal(cipher: AESGCM, data: bytes, bound_to: str) -> bytes:
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return _ENVELOPE_VERSION + nonce + cipher.encrypt(nonce, data, bound_to.encode("utf-8"))
+
+
+def _open(cipher: AESGCM, sealed: bytes, bound_to: str) -> bytes:
+    start = len(_ENVELOPE_VERSION)
+    if not sealed.startswith(_ENVELOPE_VERSION) or len(sealed) < start + _NONCE_BYTES + 16:
+        raise StoreError("an encrypted field of the database has an unknown form")
+    nonce, data = sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :]
+    try:
+        return cipher.decrypt(nonce, data, bound_to.encode("utf-8"))
+    except InvalidTag:
+        raise StoreError(
+            "an encrypted field of the database does not open with the authority's key"
+        ) from None
 
 
 def read_master_key(path: Path | None, environ: Mapping[str, str] = os.environ) -> bytes | None:

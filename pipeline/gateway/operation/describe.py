@@ -13,9 +13,9 @@ from typing import Any, Final
 from pipeline.gateway import params
 from pipeline.gateway.admission import ECHOED_LENGTH, REQUIRED, TIMESTAMP_WINDOW_S
 from pipeline.gateway.causes import CAUSES
-from pipeline.gateway.core import GatewayOptions
 from pipeline.gateway.fields import METAINFO_LENGTH
 from pipeline.gateway.operation.watch import stage_of
+from pipeline.gateway.options import GatewayOptions
 from pipeline.gateway.service import CERT_NUMBER_LENGTH, NAME_LENGTH
 from pipeline.gateway.terms import METHODS
 from pipeline.protocol.codes import (
