@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SettingsError
-from pipeline.settings import Settings
+from pipeline.settings import LockSettings, Settings
 
 if TYPE_CHECKING:
-    from pipeline.gateway import GatewayOptions
+    from pipeline.gateway import Gateway, GatewayOptions, ServeOptions
     from pipeline.match.client import MatchClient
 
 
@@ -60,7 +60,7 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         SettingsError: evidence is to be kept and its public key can't be used.
     """
     from pipeline.evidence import sealed_evidence
-    from pipeline.gateway import GatewayOptions, Quota
+    from pipeline.gateway import DeviceRules, FailureWindow, GatewayOptions, Quota, RiskPolicy
     from pipeline.protocol.cert_number import CertCheck
 
     evidence = None
@@ -70,6 +70,11 @@ def gateway_options(settings: Settings) -> GatewayOptions:
             retention_days=settings.evidence_retention_days,
             delete_after_query=settings.evidence_delete_after_query,
         )
+
+    def window(lock: LockSettings) -> FailureWindow | None:
+        return FailureWindow(lock.most, lock.within_s, lock.lock_s) if lock.most else None
+
+    risk, devices = settings.serve.risk, settings.serve.devices
     return GatewayOptions(
         detailed_codes=settings.detailed_codes,
         cert_check=CertCheck(settings.cert_check),
@@ -77,7 +82,49 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         quota=Quota(settings.quota_per_second, settings.quota_per_day),
         pass_score=settings.match_threshold,
         redis_url=redis_url(settings),
+        risk=RiskPolicy(window(risk.person), window(risk.device), window(risk.key)),
+        devices=DeviceRules(
+            types=None if devices.types is None else frozenset(kind.lower() for kind in devices.types),
+            refused_models=frozenset(devices.suspended_models),
+            least_os={kind.lower(): version for kind, version in devices.least_os.items()},
+            least_sdk=devices.least_sdk,
+        ),
+        suspended=settings.serve.suspended,
     )
+
+
+def serve_options(settings: Settings) -> ServeOptions:
+    """How ``livegate serve`` serves, out of the settings."""
+    from pipeline.gateway import ServeOptions
+    from pipeline.gateway.intake import IntakeLimits
+
+    serve = settings.serve
+    return ServeOptions(
+        threads=serve.threads,
+        waiting=serve.waiting,
+        admin_host=serve.admin_host,
+        admin_port=serve.admin_port if serve.admin else None,
+        metrics_page=serve.metrics_page,
+        trusted_proxies=serve.trusted_proxies,
+        drain_s=serve.drain_s,
+        stop_s=serve.stop_s,
+        intake=IntakeLimits(seconds=serve.body_s, least_rate=serve.body_least_rate),
+    )
+
+
+def serving_gateway(settings: Settings, *, verbose: bool = False) -> Gateway:
+    """Set up this process's logs and open its gateway: what each worker of ``livegate serve`` begins with.
+
+    Raises:
+        StoreError: the database, its key or Redis can't be used.
+    """
+    from pipeline.gateway import open_gateway
+    from pipeline.gateway.operation.logs import set_up_logs
+    from pipeline.nets import open_store
+
+    set_up_logs(settings.serve.log_form, verbose=verbose)
+    models = open_store(settings.models_dir, offline=settings.offline)
+    return open_gateway(settings.database, models=models, options=gateway_options(settings))
 
 
 def redis_url(settings: Settings) -> str | None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
@@ -24,6 +25,8 @@ Mode = Literal["liveness", "verify"]
 
 CONFIG_VARIABLE = "LIVEGATE_CONFIG"
 DEFAULT_CONFIG = "livegate.toml"
+SECRETS_VARIABLE = "LIVEGATE_SECRETS_DIR"
+"""Folder with one secret a file, as service managers give them: ``livegate_database`` holds the URL."""
 _REDIS_URL = re.compile(r"(redis|rediss|unix)://\S+", re.ASCII)
 
 
@@ -32,12 +35,84 @@ def default_database() -> str:
     return f"sqlite:///{platformdirs.user_data_path('livegate', appauthor=False) / 'authority.db'}"
 
 
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
+
+
+class LockSettings(_Group):
+    """After how many failures, in how long a time, somebody is locked for how long."""
+
+    most: int = Field(10, ge=0, lt=2**31, description="failures that are let happen; 0 never locks")
+    within_s: int = Field(86400, ge=1, lt=2**31)
+    lock_s: int = Field(86400, ge=1, lt=2**31)
+
+
+class DeviceLockSettings(LockSettings):
+    """The same for a device."""
+
+    most: int = Field(30, ge=0, lt=2**31)
+
+
+class KeyLockSettings(LockSettings):
+    """The same for an access key, which stands for many people."""
+
+    most: int = Field(1000, ge=0, lt=2**31)
+    within_s: int = Field(3600, ge=1, lt=2**31)
+    lock_s: int = Field(600, ge=1, lt=2**31)
+
+
+class RiskSettings(_Group):
+    """Locks after failures: of a person, a device, an access key."""
+
+    person: LockSettings = LockSettings()
+    device: DeviceLockSettings = DeviceLockSettings()
+    key: KeyLockSettings = KeyLockSettings()
+
+
+class DeviceSettings(_Group):
+    """Which devices may begin a verification, by ``metainfo``. What is left out is not asked."""
+
+    types: tuple[str, ...] | None = Field(None, description="supported deviceType, ios for instance")
+    suspended_models: tuple[str, ...] = Field((), description="deviceModel that may not begin one")
+    least_os: dict[str, str] = Field({}, description="lowest osVersion by deviceType")
+    least_sdk: str | None = Field(None, description="lowest zimVer")
+
+
+class ServeSettings(_Group):
+    """``livegate serve``: ``[serve]`` in the file, ``LIVEGATE_SERVE__DRAIN_S=5`` in the environment.
+
+    Lists and tables in the environment are JSON.
+    """
+
+    workers: int = Field(1, ge=1, le=64, description="processes")
+    threads: int | None = Field(None, ge=1, le=256, description="threads of each; from the cores if left out")
+    waiting: int = Field(64, ge=1, le=4096, description="requests that run or wait in each process")
+    admin: bool = Field(True, description="open the admin port: health, readiness, metrics, description")
+    admin_host: str = Field("127.0.0.1", description="its address: who reaches it reads the metrics")
+    admin_port: int = Field(9464, ge=0, le=65535, description="0 for a free one")
+    metrics_page: bool = Field(False, description="/metrics on the main port too, for everybody")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="addresses and networks whose X-Forwarded-For counts, beside the loopback's"
+    )
+    drain_s: float = Field(
+        0.0, ge=0, le=600, description="after a stop is asked for: not ready, and still answering"
+    )
+    stop_s: int = Field(30, ge=1, le=600, description="then: for what was accepted to be answered")
+    body_s: float = Field(30.0, ge=1, le=600, description="longest time for a body to come in")
+    body_least_rate: int = Field(4096, ge=1, description="bytes a second that a body must have after 5 s")
+    log_form: Literal["json", "console"] = "console"
+    suspended: bool = Field(False, description="nobody can be verified (Z1112); query is answered")
+    risk: RiskSettings = RiskSettings()
+    devices: DeviceSettings = DeviceSettings()
+
+
 class Settings(BaseSettings):
     """Everything that can be set, with its unit and range.
 
     Sources, the first one wins: constructor arguments (the command line's flags), environment variables
-    ``LIVEGATE_<FIELD>``, the TOML file named by ``LIVEGATE_CONFIG`` or ``livegate.toml`` in the working
-    folder, the defaults below. Unknown names in the file and values out of range refuse to start.
+    ``LIVEGATE_<FIELD>``, files ``livegate_<field>`` in the folder that ``LIVEGATE_SECRETS_DIR`` names, the
+    TOML file named by ``LIVEGATE_CONFIG`` or ``livegate.toml`` in the working folder, the defaults below.
+    Unknown names in the file and values out of range refuse to start.
 
     Raises:
         SettingsError: a value is out of range, or a name is unknown; the message never shows the value.
@@ -45,6 +120,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="LIVEGATE_",
+        env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
@@ -127,6 +203,9 @@ class Settings(BaseSettings):
     evidence_retention_days: int = Field(180, ge=1, le=3650)
     evidence_delete_after_query: bool = Field(False, description="erase a picture once its result was told")
 
+    # livegate serve
+    serve: ServeSettings = ServeSettings()
+
     # model files
     models_dir: Path | None = Field(None, description="model cache; the user's cache folder if left out")
     offline: bool = Field(False, description="never touch the network for model files")
@@ -163,12 +242,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then environment, then the TOML file."""
+        """Arguments, then environment, then the folder of secrets, then the TOML file."""
         named = os.environ.get(CONFIG_VARIABLE)
         if named and not Path(named).is_file():
             raise SettingsError(f"{CONFIG_VARIABLE} names a file that does not exist")
         toml = TomlConfigSettingsSource(settings_cls, toml_file=named or DEFAULT_CONFIG)
-        return (init_settings, env_settings, toml)
+        folder = os.environ.get(SECRETS_VARIABLE)
+        if not folder:
+            return (init_settings, env_settings, toml)
+        if not Path(folder).is_dir():
+            raise SettingsError(f"{SECRETS_VARIABLE} names a folder that does not exist")
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=folder)
+        return (init_settings, env_settings, secrets, toml)
 
 
 def _explain(error: ValidationError) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -77,31 +79,54 @@ def serve(
     ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 for a free one.")] = 8080,
     database: DatabaseOption = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; 1 if left out.")] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port for health, readiness and metrics, 9464 on the loopback."),
+    ] = None,
+    log_form: Annotated[
+        str | None, typer.Option(metavar="json|console", help="Form of the log on standard error.")
+    ] = None,
     json_lines: JsonOption = False,
 ) -> None:
     """Serve the face_verify protocol over the embedded authority until interrupted.
 
     At the first start an access key is made; its file is named, its secret is never printed.
-    LIVEGATE_ACCESS_KEY_ID and LIVEGATE_ACCESS_KEY_SECRET bring one of your own instead.
+    LIVEGATE_ACCESS_KEY_ID and LIVEGATE_ACCESS_KEY_SECRET bring one of your own instead. SIGTERM and Ctrl-C
+    answer what was accepted, then end; the [serve] part of livegate.toml says how long that may take.
     """
-    from pipeline.gateway import ensure_access_key, imported_key, open_gateway
+    from pipeline.gateway import ensure_access_key, imported_key
     from pipeline.gateway import serve as serve_gateway
-    from pipeline.nets import open_store
-    from pipeline.service import gateway_options
+    from pipeline.gateway.workers import serve_workers
+    from pipeline.service import serve_options, serving_gateway
 
-    settings = build_settings(database=database)
-    models = open_store(settings.models_dir, offline=settings.offline)
-    gateway = open_gateway(settings.database, models=models, options=gateway_options(settings))
-    grant = ensure_access_key(gateway, imported=imported_key(settings))
+    flags = {"workers": workers, "admin_port": admin_port, "log_form": log_form}
+    settings = build_settings(
+        database=database, serve={name: value for name, value in flags.items() if value is not None} or None
+    )
+    verbose = logging.getLogger("livegate").isEnabledFor(logging.DEBUG)
+    options = serve_options(settings)
+    gateway = serving_gateway(settings, verbose=verbose)
+    try:
+        grant = ensure_access_key(gateway, imported=imported_key(settings))
+    except BaseException:
+        gateway.close()
+        raise
 
-    def ready(url: str) -> None:
+    def ready(url: str, admin_url: str | None) -> None:
         if json_lines:
-            emit(
-                {"event": "listening", "url": url, "access_key_file": str(grant.path) if grant.path else None}
-            )
+            path = str(grant.path) if grant.path else None
+            emit({"event": "listening", "url": url, "admin_url": admin_url, "access_key_file": path})
             return
         stdout.print(f"listening at {url}", highlight=False)
+        if admin_url is not None:
+            stdout.print(f"health, readiness and metrics at {admin_url}", highlight=False)
         where = f"in {grant.path}" if grant.path else "of the environment"
         stdout.print(f"access key {where}; stop with Ctrl-C", markup=False, highlight=False)
 
-    serve_gateway(gateway, host, port, ready_callback=ready)
+    if settings.serve.workers == 1:
+        serve_gateway(gateway, host, port, options=options, ready_callback=ready)
+        return
+    gateway.close()  # it made or checked database, key and access key; each worker opens its own
+    opening = partial(serving_gateway, settings, verbose=verbose)
+    serve_workers(opening, host, port, workers=settings.serve.workers, options=options, ready_callback=ready)

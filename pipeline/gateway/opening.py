@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import StoreError
 from pipeline.gateway.access import KeyGrant, grant_access_key
 from pipeline.gateway.authority import Authority, is_claimed
-from pipeline.gateway.core import Gateway, GatewayOptions
+from pipeline.gateway.core import Gateway
 from pipeline.gateway.faces import Embedder, NetEmbedder
 from pipeline.gateway.inprocess import IN_PROCESS_URL, InProcessTransport
+from pipeline.gateway.options import GatewayOptions
 from pipeline.gateway.store import Store
 from pipeline.gateway.vault import KEY_VARIABLE, Vault, create_master_key, read_master_key
 from pipeline.nets import open_store
@@ -24,20 +26,26 @@ from pipeline.vision.vision import ModelPaths
 if TYPE_CHECKING:
     from pipeline.settings import Settings
 
+KEY_FILE_VARIABLE: Final = "LIVEGATE_AUTHORITY_KEY_FILE"
+"""Environment variable with the path of the master key's file: a line of any words, the key in the next."""
+
 
 def open_authority(database_url: str, *, key_file: Path | None = None) -> Authority:
     """Open the authority's database: made, migrated and given a master key where it is new.
 
     Args:
         database_url: SQLAlchemy URL.
-        key_file: file with the master key; beside a SQLite database (``authority.key``) if left out. The
-            variable ``LIVEGATE_AUTHORITY_KEY`` goes before it.
+        key_file: file with the master key; the one that ``LIVEGATE_AUTHORITY_KEY_FILE`` names, or else beside
+            a SQLite database (``authority.key``) if left out. The variable ``LIVEGATE_AUTHORITY_KEY`` goes
+            before all of them.
 
     Raises:
         StoreError: the database or its key can't be used, or is missing where it must exist.
     """
     store = Store(database_url)
     try:
+        if key_file is None and (named := os.environ.get(KEY_FILE_VARIABLE)):
+            key_file = Path(named)
         if key_file is None and store.path is not None:
             key_file = store.path.with_suffix(".key")
         # Asked before the key is read: another first start writes the key file and then claims the database.
@@ -52,7 +60,7 @@ def open_authority(database_url: str, *, key_file: Path | None = None) -> Author
             if key_file is None:
                 raise StoreError(
                     "this database needs a key that is kept elsewhere",
-                    hint=f"Set {KEY_VARIABLE} to base64 of 32 random bytes, or name a key file.",
+                    hint=f"Set {KEY_VARIABLE} to base64 of 32 bytes, or {KEY_FILE_VARIABLE} to a path.",
                 )
             master = create_master_key(key_file)
         return Authority(store, Vault(master))

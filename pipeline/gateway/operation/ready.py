@@ -50,31 +50,25 @@ class Report:
 class Readiness:
     """Runs the checks of a gateway. Safe to share between threads; one of them checks at a time.
 
-    The checks: ``database`` answers, its ``migrations`` are this program's, the authority's ``key`` opens
-    what it sealed and belongs to the database, the ``nets`` are loaded or can be, further ones by name, and
-    ``accepting``: no stop was asked for.
+    The checks: ``database`` answers, its ``migrations`` are this program's, the authority's ``key`` belongs
+    to it, the ``nets`` are loaded or can be, ``redis`` answers where it is used, and ``accepting``: no stop
+    was asked for.
 
     Args:
         gateway: what is checked.
-        further: more checks by name, of a counter server for instance.
         clock: seconds, never backwards.
     """
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        *,
-        further: Mapping[str, Check] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, gateway: Gateway, *, clock: Callable[[], float] = time.monotonic) -> None:
         authority = gateway.authority
         self._checks: dict[str, Check] = {
             "database": authority.store.ping,
             "migrations": lambda: check_migrations(authority.store),
             "key": authority.check_key,
             "nets": lambda: gateway.embedder.model,
-            **(further or {}),
         }
+        if gateway.shared.kind == "redis":
+            self._checks["redis"] = gateway.shared.ping
         self._clock = clock
         self._lock = threading.Lock()
         self._stopping = False  # a plain word: it is set inside a signal handler, where no lock may be taken
