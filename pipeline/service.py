@@ -60,10 +60,22 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         SettingsError: evidence is to be kept and its public key can't be used.
     """
     from pipeline.evidence import sealed_evidence
-    from pipeline.gateway import DeviceRules, FailureWindow, GatewayOptions, Quota, RiskPolicy
+    from pipeline.gateway import (
+        AttestationRules,
+        DeviceRules,
+        FailureWindow,
+        GatewayOptions,
+        Quota,
+        RiskPolicy,
+    )
     from pipeline.protocol.cert_number import CertCheck
 
     evidence = None
+    if settings.evidence and settings.return_image:
+        raise SettingsError(
+            "evidence and return_image contradict each other: sealed evidence is not readable here",
+            hint="Switch one of them off; sealed pictures are had by `livegate evidence export`.",
+        )
     if settings.evidence:
         evidence = sealed_evidence(
             settings.evidence_public_key,
@@ -81,6 +93,10 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         evidence=evidence,
         quota=Quota(settings.quota_per_second, settings.quota_per_day),
         pass_score=settings.match_threshold,
+        attestation=AttestationRules(
+            required=settings.require_attestation, test_sources=settings.allow_test_source
+        ),
+        return_image_s=60 * settings.return_image_minutes if settings.return_image else 0,
         redis_url=redis_url(settings),
         risk=RiskPolicy(window(risk.person), window(risk.device), window(risk.key)),
         devices=DeviceRules(

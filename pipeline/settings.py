@@ -203,6 +203,16 @@ class Settings(BaseSettings):
     evidence_retention_days: int = Field(180, ge=1, le=3650)
     evidence_delete_after_query: bool = Field(False, description="erase a picture once its result was told")
 
+    # what the embedded gateway asks of devices, and what it gives back
+    require_attestation: bool = Field(
+        False, description="answer only matches that an installation attests, see docs/adr/0015"
+    )
+    return_image: bool = Field(
+        False,
+        description="keep the picture of a passed session for `query` with returnImage; not with evidence",
+    )
+    return_image_minutes: int = Field(15, ge=1, le=30, description="how long, if nobody asks for it before")
+
     # livegate serve
     serve: ServeSettings = ServeSettings()
 

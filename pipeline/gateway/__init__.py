@@ -2,6 +2,7 @@
 
 from pipeline.gateway.access import AccessKeys, KeyGrant
 from pipeline.gateway.app import make_app
+from pipeline.gateway.attesting import AttestationRules
 from pipeline.gateway.audit import AuditReport, verify_audit
 from pipeline.gateway.authority import Authority, Identity
 from pipeline.gateway.core import Gateway
@@ -31,6 +32,7 @@ __all__ = [
     "IN_PROCESS_URL",
     "NO_LOCKS",
     "AccessKeys",
+    "AttestationRules",
     "AuditReport",
     "Authority",
     "Counters",
