@@ -115,7 +115,7 @@ class JudgeSettings:
             deadline_s=self.deadline_s,
             rho=calibration.rho,
             tau_s=calibration.tau_s,
-            bound=calibration.bound,
+            bound=calibration.largest,
             max_loss=self.max_loss,
         )
 
