@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import tenacity
 
@@ -41,6 +42,7 @@ from pipeline.match.results import (
 )
 from pipeline.match.rules import Retries, Timeouts
 from pipeline.protocol.answers import Answer
+from pipeline.protocol.attestation import ATTESTATION_HEADER, MAX_ATTESTATION
 from pipeline.protocol.codes import ACTION, SERVICE, VERSION
 from pipeline.protocol.consent import CONSENT_HEADER, MAX_CONSENT
 from pipeline.protocol.signing import (
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
 __all__ = ["InitResult", "MatchClient", "MatchResult", "QueryResult", "reason_for"]
 
 log = logging.getLogger("livegate.match")
+
+_QUERY_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class MatchClient:
@@ -118,7 +122,15 @@ class MatchClient:
             transport=transport,
         )
 
-    def match(self, person: Person, upload: Upload, consent: str) -> MatchResult:
+    def match(
+        self,
+        person: Person,
+        upload: Upload,
+        consent: str,
+        *,
+        query_id: str | None = None,
+        attestation: str | None = None,
+    ) -> MatchResult:
         """Ask how alike the uploaded face and the person's source picture are.
 
         Sent again only after a connect error or a 5xx answer; not where it was sent and no answer came.
@@ -128,8 +140,12 @@ class MatchClient:
             upload: from `encode_upload`.
             consent: reference under which the person agreed, 1 to `MAX_CONSENT` characters; it travels in
                 `CONSENT_HEADER`.
+            query_id: ``queryId`` of the session that this upload finishes, for gateways of ours.
+            attestation: what the device says of it, see `pipeline.protocol.attestation`; it travels in
+                `ATTESTATION_HEADER`.
 
         Raises:
+            UsageError: a query id or attestation of another form.
             PassError: ``upload`` is anything else.
             ConsentError: the reference is empty.
             OutcomeUnknownError: the request was sent and no answer came.
@@ -140,7 +156,16 @@ class MatchClient:
         """
         if not isinstance(upload, Upload):
             raise PassError("Only an upload of a frame that passed can be sent.")
-        return self._match(person, upload.jpeg, consent)
+        if query_id is not None and not _QUERY_ID.fullmatch(query_id):
+            raise UsageError("A queryId is 32 hex digits.")
+        headers = {}
+        if attestation is not None:
+            if not (
+                attestation.isascii() and attestation.isprintable() and len(attestation) <= MAX_ATTESTATION
+            ):
+                raise UsageError(f"An attestation is at most {MAX_ATTESTATION} printable characters.")
+            headers[ATTESTATION_HEADER] = attestation
+        return self._match(person, upload.jpeg, consent, query_id, headers)
 
     def init(self, person: Person, metainfo: str | Mapping[str, object]) -> InitResult:
         """Begin a check that a client SDK will carry out.
@@ -195,14 +220,21 @@ class MatchClient:
     def __repr__(self) -> str:
         return f"MatchClient(host={self._exchange.host!r})"
 
-    def _match(self, person: Person, jpeg: bytes, consent: str) -> MatchResult:
+    def _match(
+        self,
+        person: Person,
+        jpeg: bytes,
+        consent: str,
+        query_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> MatchResult:
         if not consent.strip():
             raise ConsentError("No consent reference was given, so nothing may be uploaded.")
         if len(consent) > MAX_CONSENT:
             raise UsageError(f"A consent reference is at most {MAX_CONSENT} characters.")
-        headers = {CONSENT_HEADER: percent_encode(consent)}
-        answer = self._call("match", match_parameters(person, jpeg), idempotent=False, headers=headers)
-        return read_match(answer)
+        parameters = match_parameters(person, jpeg, query_id)
+        sent = {**(headers or {}), CONSENT_HEADER: percent_encode(consent)}
+        return read_match(self._call("match", parameters, idempotent=False, headers=sent))
 
     def _call(
         self, method: str, parameters: Encoded, *, idempotent: bool, headers: dict[str, str] | None = None
@@ -264,7 +296,7 @@ class MatchClient:
         )
 
 
-def match_parameters(person: Person, jpeg: bytes) -> Encoded:
+def match_parameters(person: Person, jpeg: bytes, query_id: str | None = None) -> Encoded:
     """``ServiceParameters`` of a ``match``, percent-encoded.
 
     base64 needs no escape in JSON, so the picture is put between the written texts as it is. Cost:
@@ -273,8 +305,12 @@ def match_parameters(person: Person, jpeg: bytes) -> Encoded:
     Args:
         person: whose face it should be.
         jpeg: picture file.
+        query_id: session that it finishes, or None.
     """
-    head = _json({"method": "match", "name": person.name, "certNumber": person.cert_number})
+    fields = {"method": "match", "name": person.name, "certNumber": person.cert_number}
+    if query_id is not None:
+        fields["queryId"] = query_id
+    head = _json(fields)
     return Encoded.of(head[:-1] + ',"imgbase64":"') + Encoded.of_base64(jpeg) + Encoded.of('"}')
 
 

@@ -15,7 +15,8 @@ from pipeline.protocol.answers import Answer, Refusal
 from pipeline.protocol.codes import DETAILED_CODES, GATEWAY_CODES, UnifiedCode
 
 _FIELD_MESSAGE: Final = re.compile(
-    "(?:name|certNumber|metainfo|imgbase64|method|queryId|biz[Ii]d|returnImage|ServiceParameters)"
+    "(?:name|certNumber|metainfo|imgbase64|method|queryId|biz[Ii]d|returnImage|ServiceParameters|consent"
+    "|attestation)"
     "(?:不能为空|不合法|不正确|无效|过大|过长)"
 )
 """The form of the reference's example ``name不能为空``."""

@@ -144,6 +144,39 @@ def test_the_consent_reference_travels_with_each_match_and_only_with_it(
     assert sent == ["consent%2F2026%20%E7%AC%AC1%E5%8F%B7", None]
 
 
+def test_session_and_attestation_travel_with_a_match_that_has_them(
+    scripted: Build, person: Person, upload: Upload
+) -> None:
+    client, script = scripted(OK_MATCH)
+    client.match(person, upload, CONSENT, query_id="a" * 32, attestation="e30.e30.c2ln")
+    client.match(person, upload, CONSENT)
+    bound, free = script.requests
+    assert service_parameters(bound)["queryId"] == "a" * 32
+    assert bound.headers["X-Livegate-Attestation"] == "e30.e30.c2ln"
+    assert "queryId" not in service_parameters(free)
+    assert "X-Livegate-Attestation" not in free.headers
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"query_id": "A" * 32},
+        {"query_id": ""},
+        {"query_id": '","name":"x'},
+        {"attestation": "a\r\nX-Evil: 1"},
+        {"attestation": "身"},
+        {"attestation": "a" * 4097},
+    ],
+)
+def test_a_session_or_attestation_of_another_form_sends_nothing(
+    scripted: Build, person: Person, upload: Upload, more: dict[str, Any]
+) -> None:
+    client, script = scripted(OK_MATCH)
+    with pytest.raises(UsageError):
+        client.match(person, upload, CONSENT, **more)
+    assert script.requests == []
+
+
 @pytest.mark.parametrize("consent", ["", "  "])
 def test_without_a_consent_reference_nothing_is_sent(
     scripted: Build, person: Person, upload: Upload, consent: str
