@@ -173,7 +173,7 @@ def verify_audit(store: Store, vault: Vault, *, anchor: tuple[int, str] | None =
     Raises:
         StoreError: the database can't be read.
     """
-    with store.read() as session:
+    with store.read() as session, contextlib.ExitStack() as stack:
         # The end first: rows that are appended meanwhile lie behind it.
         head = session.get(AuditHead, _HEAD_ID)
         known, end = (0, _START) if head is None else (head.seq, head.hash)
@@ -181,7 +181,9 @@ def verify_audit(store: Store, vault: Vault, *, anchor: tuple[int, str] | None =
         if head is not None and not _signed(vault, head):
             return AuditReport(0, _START, "the end of the log was not signed with the authority's key")
         query = select(AuditRow).order_by(AuditRow.seq).execution_options(yield_per=_CHUNK)
-        for row in session.scalars(query):
+        # Closed at an early end too: on PostgreSQL it is a cursor of the server.
+        found = stack.enter_context(contextlib.closing(session.scalars(query)))
+        for row in found:
             if row.seq != rows + 1:
                 problem = f"row {rows + 1} is missing"
             elif row.hash != _hash(row.seq, _entry(row), last):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import shutil
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ import pytest
 from pipeline.gateway import Gateway, GatewayOptions, Identity, RawAnswer, RawRequest, open_authority
 from pipeline.gateway.authority import EmbeddingModel
 from pipeline.gateway.faces import FaceReading
+from pipeline.gateway.vault import KEY_VARIABLE
 from pipeline.protocol.answers import Answer, Refusal, parse_answer
 from pipeline.protocol.signing import AccessKey, form_encode, sign, string_to_sign
 
@@ -110,29 +113,20 @@ class Caller:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'authority.db'}"
-
-
-@pytest.fixture(scope="session")
-def blank_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a migrated database with its key: copying it is quicker than making it for every test."""
-    folder = tmp_path_factory.mktemp("blank")
-    open_authority(f"sqlite:///{folder / 'authority.db'}").store.close()
-    return folder
+def database(storage: Any) -> str:
+    """URL of a migrated database without rows."""
+    url: str = storage.database()
+    return url
 
 
 @pytest.fixture
-def make_caller(database: str, blank_database: Path) -> Iterator[Any]:
+def make_caller(storage: Any, database: str) -> Iterator[Any]:
     """Make a gateway with these options and a caller with a key of its own."""
     opened: list[Gateway] = []
 
     def make(url: str = database, embedder: Any = None, **options: Any) -> Caller:
         counter = itertools.count()
-        path = Path(url.removeprefix("sqlite:///"))
-        if not path.exists():
-            shutil.copy2(blank_database / "authority.db", path)
-            shutil.copy2(blank_database / "authority.key", path.with_suffix(".key"))
+        options.setdefault("redis_url", storage.redis_url(url))
         gateway = Gateway(
             open_authority(url),
             lambda: embedder or FakeEmbedder(),
@@ -184,3 +178,63 @@ def kit() -> Any:
         caller = Caller
 
     return Kit
+
+
+class Crew:
+    """Processes that are ready to do one task at the same moment, see worker.py.
+
+    Attributes:
+        size: how many they are.
+    """
+
+    def __init__(self, folder: Path, size: int = 3) -> None:
+        self.size = size
+        self._go = (folder / f"go-{number}" for number in itertools.count())
+        command = [sys.executable, str(Path(__file__).with_name("worker.py"))]
+        self._members = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(size)
+        ]
+        self._hear("ready")
+
+    def __call__(self, do: str, storage: Any, url: str, each: Any = None, **arguments: Any) -> list[Any]:
+        """Let every process do a task on a database of this storage at once.
+
+        Args:
+            do: name of a function in worker.py.
+            storage: says which key and which Redis go with the database.
+            url: the database.
+            each: further arguments for each process, a list of dicts.
+            arguments: arguments for all of them.
+
+        Returns:
+            What each of them found.
+        """
+        go = next(self._go)
+        key = os.environ.get(KEY_VARIABLE)
+        task = {"do": do, "url": url, "redis": storage.redis_url(url), "key": key, "go": str(go)}
+        for member, own in zip(self._members, each or [{}] * self.size, strict=True):
+            assert member.stdin is not None
+            member.stdin.write(json.dumps(task | {"with": arguments | own}) + "\n")
+            member.stdin.flush()
+        self._hear("waiting")
+        go.touch()
+        answers = [json.loads(member.stdout.readline()) for member in self._members if member.stdout]
+        assert [answer.get("error") for answer in answers] == [None] * self.size
+        return [answer["answer"] for answer in answers]
+
+    def close(self) -> None:
+        for member in self._members:
+            member.communicate(timeout=60)
+
+    def _hear(self, word: str) -> None:
+        heard = [member.stdout.readline().strip() for member in self._members if member.stdout]
+        assert heard == [word] * self.size
+
+
+@pytest.fixture(scope="session")
+def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+    """Three processes for the whole session: starting one costs more than most tests."""
+    members = Crew(tmp_path_factory.mktemp("crew"))
+    yield members
+    members.close()

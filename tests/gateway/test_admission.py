@@ -10,6 +10,7 @@ from pipeline.gateway.admission import REQUIRED, read_timestamp
 from pipeline.protocol.answers import Answer, Refusal, parse_answer
 from pipeline.protocol.signing import string_to_sign
 
+pytestmark = pytest.mark.storages("sqlite", "postgresql", "redis")
 QUERY = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
 PREFIX = "Specified signature is not matched with our calculation. server string to sign is:"
 
@@ -28,6 +29,7 @@ def test_the_same_request_by_get_reaches_the_service(caller: Any) -> None:
     assert code(caller, caller.signed(caller.params(QUERY), "GET"), "GET") == 400
 
 
+@pytest.mark.storages("sqlite")
 @pytest.mark.parametrize("name", REQUIRED)
 @pytest.mark.parametrize("blank", [False, True])
 def test_each_public_parameter_must_be_there(caller: Any, name: str, blank: bool) -> None:
@@ -38,6 +40,7 @@ def test_each_public_parameter_must_be_there(caller: Any, name: str, blank: bool
     assert parse_answer(answer.body).code == f"Missing{name}"
 
 
+@pytest.mark.storages("sqlite")
 @pytest.mark.parametrize(
     ("public", "status", "expected"),
     [
@@ -71,6 +74,7 @@ def test_another_service_is_told_by_the_service_itself(caller: Any) -> None:
     assert (found.code, found.message) == (404, "参数Service不合法。")
 
 
+@pytest.mark.storages("sqlite")
 @pytest.mark.parametrize("signature", ["x", "AAAA", "not base64!", "A" * 27 + "=" * 9])
 def test_what_can_be_no_signature_is_incomplete(caller: Any, signature: str) -> None:
     assert code(caller, caller.params(QUERY) | {"Signature": signature}) == "IncompleteSignature"
@@ -84,6 +88,7 @@ def test_a_wrong_signature_gets_the_string_to_sign_after_the_colon(caller: Any) 
     assert answer.message.split(":", 1)[1] == string_to_sign("POST", params)
 
 
+@pytest.mark.storages("sqlite")
 def test_a_string_to_sign_longer_than_any_honest_one_is_not_sent_back(caller: Any) -> None:
     params = caller.signed(caller.params(" " * 1_000_000), secret="another")
     answer = parse_answer(caller.gateway.handle(caller.request(params)).body)
@@ -192,6 +197,7 @@ def test_a_request_from_the_future_can_not_be_replayed_while_its_time_holds(call
     assert code(caller, params) == "InvalidTimeStamp.Expired"
 
 
+@pytest.mark.storages("sqlite", "postgresql")
 def test_nonces_are_forgotten_after_their_time(caller: Any) -> None:
     from sqlalchemy import func, select
 

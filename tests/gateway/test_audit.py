@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
 from pipeline.errors import StoreError
-from pipeline.gateway import core, open_authority
+from pipeline.gateway import core
 from pipeline.gateway.audit import AuditEntry, AuditLog, AuditReport, verify_audit
 from pipeline.gateway.schema import AuditRow
-from pipeline.gateway.vault import KEY_VARIABLE, Vault
+from pipeline.gateway.vault import Vault
 from pipeline.protocol.answers import parse_answer
 
-POSTGRESQL = os.environ.get("LIVEGATE_TEST_POSTGRESQL_URL", "")
 QUERY = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
 SWAP_3_AND_4 = (
     "UPDATE audit SET seq = CASE seq WHEN 3 THEN 94 WHEN 4 THEN 3 ELSE seq END; "
@@ -228,52 +222,12 @@ def test_text_of_any_kind_stays_apart_in_the_hash() -> None:
     assert len({_hash(1, entry, "0" * 64) for entry in entries}) == len(entries)
 
 
-WRITER = """
-import sys, threading, time
-from pathlib import Path
-from pipeline.gateway import open_authority
-from pipeline.gateway.audit import AuditEntry, AuditLog
-
-authority = open_authority(sys.argv[1])
-log = AuditLog(authority.store, authority.vault)
-while not Path(sys.argv[2]).exists():
-    time.sleep(0.001)
-
-def write(thread):
-    for turn in range(20):
-        log.append(AuditEntry(turn, f"{sys.argv[3]}-{thread}", "match", "200", "", "", "R", 1))
-
-threads = [threading.Thread(target=write, args=(n,)) for n in range(2)]
-[t.start() for t in threads]
-[t.join() for t in threads]
-authority.store.close()
-"""
-
-
-def test_processes_and_threads_write_one_chain(caller: Any, database: str, tmp_path: Path) -> None:
-    barrier = tmp_path / "go"
-    command = [sys.executable, "-c", WRITER, database, str(barrier)]
-    workers = [subprocess.Popen([*command, name]) for name in "ab"]
-    barrier.touch()
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+def test_processes_and_threads_write_one_chain(crew: Any, caller: Any, storage: Any, database: str) -> None:
+    names = [f"process {number}" for number in range(crew.size)]
+    crew("audit", storage, database, [{"name": name} for name in names], rows=15)
     report = check(caller)
-    assert (report.rows, report.problem) == (80, None)
+    assert (report.rows, report.problem) == (30 * crew.size, None)
     turns: dict[str, list[int]] = {}
     for row in rows(caller):
         turns.setdefault(row.key_id, []).append(row.at)
-    assert turns == {f"{name}-{thread}": list(range(20)) for name in "ab" for thread in range(2)}
-
-
-@pytest.mark.skipif(not POSTGRESQL, reason="LIVEGATE_TEST_POSTGRESQL_URL names no database")
-def test_processes_on_postgresql_write_one_chain(monkeypatch: Any, tmp_path: Path) -> None:
-    monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(bytes(32)).decode())
-    authority = open_authority(POSTGRESQL)
-    before = verify_audit(authority.store, authority.vault)
-    assert before.ok
-    command = [sys.executable, "-c", WRITER, POSTGRESQL, str(tmp_path / "go")]
-    workers = [subprocess.Popen([*command, name]) for name in "ab"]
-    (tmp_path / "go").touch()
-    assert [worker.wait(120) for worker in workers] == [0, 0]
-    after = verify_audit(authority.store, authority.vault, anchor=(before.rows, before.end))
-    authority.store.close()
-    assert (after.rows, after.problem) == (before.rows + 80, None)
+    assert turns == {f"{name}-{thread}": list(range(15)) for name in names for thread in range(2)}

@@ -33,11 +33,20 @@ RELAXED = settings(
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory, kit: Any) -> Iterator[Any]:
-    """One gateway for all examples of this module."""
+    """One gateway for all examples of this module, on SQLite."""
     url = f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'authority.db'}"
-    gateway = Gateway(
-        open_authority(url), kit.embedder, clock=lambda: kit.now, options=GatewayOptions(risk=NO_LOCKS)
-    )
+    yield from serve_fuzz(kit, url, GatewayOptions(risk=NO_LOCKS))
+
+
+@pytest.fixture
+def fuzzed_servers(storage: Any, database: str, kit: Any) -> Iterator[Any]:
+    """The same on PostgreSQL and Redis."""
+    options = GatewayOptions(risk=NO_LOCKS, redis_url=storage.redis_url(database))
+    yield from serve_fuzz(kit, database, options)
+
+
+def serve_fuzz(kit: Any, url: str, options: GatewayOptions) -> Iterator[Any]:
+    gateway = Gateway(open_authority(url), kit.embedder, clock=lambda: kit.now, options=options)
     caller = kit.caller(gateway, AccessKey("testid", "testsecret"))
     gateway.access_keys.put(caller.key, now=kit.now)
     kit.enroll(caller, 1)
@@ -107,6 +116,25 @@ def test_any_damage_to_a_picture(fuzzed: Any, kit: Any, at: int, patch: bytes, e
     service = {"method": "match", "name": kit.name, "certNumber": kit.number, "imgbase64": picture or "="}
     found = check(fuzzed.raw(service))
     assert found.code in (200, 400)
+
+
+@pytest.mark.storages("redis")
+@settings(RELAXED, max_examples=20)
+@given(
+    st.dictionaries(st.sampled_from(REQUIRED), ANY_TEXT, max_size=3),
+    st.dictionaries(st.sampled_from(FIELDS), JSON | ANY_TEXT, max_size=6),
+    st.sampled_from(["match", "init", "query"]),
+)
+def test_any_request_on_servers(
+    fuzzed_servers: Any, public: dict[str, str], fields: dict[str, Any], method: str
+) -> None:
+    """Text that PostgreSQL can't store, NUL for instance, gets no further than anywhere else."""
+    caller = fuzzed_servers
+    check(caller.gateway.handle(caller.request(public | {"Format": "JSON"})))
+    text = json.dumps({**fields, "method": method})
+    check(caller.gateway.handle(caller.request(caller.signed(caller.params(text) | public))))
+    check(caller.raw(text))
+    check(caller.raw({**fields, "method": method, "name": "\x00", "certNumber": "\x00"}))
 
 
 def test_an_unforeseen_fault_is_internal_error_without_detail(

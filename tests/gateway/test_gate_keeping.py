@@ -17,6 +17,7 @@ from pipeline.gateway.terms import KeyTerms, Quota
 from pipeline.protocol.answers import parse_answer
 from pipeline.protocol.signing import AccessKey
 
+pytestmark = pytest.mark.storages("sqlite", "postgresql", "redis")
 QUERY = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
 LIMITED = (402, "日QPS超过已购规格，限流。")
 CLOSED = (403, "权限不足，服务未开通或已到期。")
@@ -319,11 +320,10 @@ def test_under_any_interleaving_no_more_attempts_fail_than_the_window_allows(
 ) -> None:
     """Attempts overlap freely; each ends as a failure, a success, or never (its process died)."""
     from pipeline.gateway.risk import Risk
-    from pipeline.gateway.sql_counters import SqlCounters
 
     window = FailureWindow(3, 1000, 500)
     authority = caller.gateway.authority
-    risk = Risk(SqlCounters(authority.store), authority.vault, RiskPolicy(window, None, None))
+    risk = Risk(caller.gateway.shared.counters, authority.vault, RiskPolicy(window, None, None))
     risk.unlock_person("x")
     now, open_attempts = 10_000, []
     failed: list[int] = []
@@ -356,6 +356,7 @@ def test_under_any_interleaving_no_more_attempts_fail_than_the_window_allows(
         manager.__exit__(None, None, None)
 
 
+@pytest.mark.storages("sqlite", "postgresql")
 def test_no_locks_write_nothing(make_caller: Any, kit: Any) -> None:
     caller = make_caller(risk=NO_LOCKS, audit=False)
     kit.enroll(caller, 1)

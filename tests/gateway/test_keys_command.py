@@ -17,12 +17,16 @@ from pipeline.cli.keys import app
 from pipeline.errors import LivegateError, StoreError, UsageError
 from pipeline.protocol.signing import AccessKey
 
+pytestmark = pytest.mark.storages("sqlite", "postgresql", "redis")
+SQLITE = pytest.mark.storages("sqlite")  # the others keep no key files beside them
 QUERY = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
 
 
 @pytest.fixture
-def keys(caller: Any, database: str) -> Any:
+def keys(caller: Any, storage: Any, database: str, monkeypatch: Any) -> Any:
     """Run a sub-command against the caller's database; its JSON lines, or the error of the tree."""
+    if (redis_url := storage.redis_url(database)) is not None:
+        monkeypatch.setenv("LIVEGATE_REDIS_URL", redis_url)
     caller.now = time.time()
 
     def run(*arguments: str, status: int = 0) -> Any:
@@ -42,6 +46,7 @@ def key_of(told: Any) -> AccessKey:
     return AccessKey(content["id"], content["secret"])
 
 
+@SQLITE
 def test_a_key_is_added_with_its_terms_and_can_be_used(caller: Any, keys: Any) -> None:
     terms = ["--method", "query", "--per-second", "9", "--per-day", "2", "--days", "3"]
     (told,) = keys("add", *terms)
@@ -70,6 +75,7 @@ def test_the_secret_goes_into_a_private_file_alone(keys: Any, tmp_path: Path) ->
     assert secret not in json.dumps([told, *keys("list")])
 
 
+@SQLITE
 def test_a_file_that_exists_is_kept_and_no_key_is_made(keys: Any, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("mine")
     for command in (["add"], ["rotate", "testid"]):
@@ -79,6 +85,7 @@ def test_a_file_that_exists_is_kept_and_no_key_is_made(keys: Any, tmp_path: Path
     assert [record["key_id"] for record in keys("list")] == ["testid"]
 
 
+@SQLITE
 def test_a_rotation_lets_both_keys_in_until_the_old_one_is_revoked(caller: Any, keys: Any) -> None:
     (told,) = keys("rotate", "testid")
     assert caller.call(QUERY).code == 400

@@ -10,6 +10,8 @@ from urllib.parse import quote
 import cv2
 import httpx
 import numpy as np
+import pytest
+from sqlalchemy import inspect, text
 
 from pipeline.gateway import InProcessTransport, enroll, ensure_access_key, running
 from pipeline.protocol.signing import form_encode
@@ -26,7 +28,7 @@ def send_everything(caller: Any, kit: Any, tmp_path: Path) -> bytes:
     assert enroll(folder, caller.gateway.authority, kit.embedder()).enrolled == 1
     (folder / f"{NAME}_{NUMBER}.jpg").unlink()
     folder.rmdir()
-    ensure_access_key(caller.gateway)
+    ensure_access_key(caller.gateway, path=tmp_path / "authority.access_key.json")
 
     match = {
         "method": "match",
@@ -83,6 +85,7 @@ def secrets_of(picture: bytes) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.storages("sqlite", "redis")
 def test_no_log_record_holds_personal_data(caller: Any, kit: Any, tmp_path: Path, caplog: Any) -> None:
     caplog.set_level("DEBUG")
     picture = send_everything(caller, kit, tmp_path)
@@ -96,6 +99,7 @@ def test_no_log_record_holds_personal_data(caller: Any, kit: Any, tmp_path: Path
     assert b"Traceback" not in told
 
 
+@pytest.mark.storages("sqlite")
 def test_the_database_and_its_journal_hold_none_of_it(caller: Any, kit: Any, tmp_path: Path) -> None:
     picture = send_everything(caller, kit, tmp_path)
     image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
@@ -108,3 +112,32 @@ def test_the_database_and_its_journal_hold_none_of_it(caller: Any, kit: Any, tmp
         for name, content in files.items():
             assert [what for what, secret in secrets.items() if secret in content] == [], name
         caller.gateway.close()  # writes the journal back into the database
+
+
+@pytest.mark.storages("redis")
+def test_neither_postgresql_s_tables_nor_redis_hold_any_of_it(
+    caller: Any, kit: Any, tmp_path: Path, storage: Any, database: str
+) -> None:
+    picture = send_everything(caller, kit, tmp_path)
+    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    secrets = secrets_of(picture) | {"template": kit.embedder().read(image).embedding.tobytes()[16:64]}
+    told: dict[str, bytes] = {}
+    with caller.gateway.authority.store.read() as session:
+        for table in inspect(session.connection()).get_table_names():
+            rows = [tuple(row) for row in session.execute(text(f"SELECT * FROM {table}"))]
+            cells = [cell if isinstance(cell, bytes) else str(cell).encode() for row in rows for cell in row]
+            told[table] = b" ".join(cells)
+    with storage.redis_client(database) as client:
+        for key in client.scan_iter():
+            kind = client.type(key)
+            value = (
+                client.get(key)
+                if kind == b"string"
+                else b" ".join(b" ".join(x) for x in client.hgetall(key).items())
+            )
+            told[key.decode()] = key + b" " + value
+    assert len(told["templates"]) > 200
+    assert sum(":nonce:" in name for name in told) > 5
+    assert sum(":count:" in name for name in told) > 1
+    for name, content in told.items():
+        assert [what for what, secret in secrets.items() if secret in content] == [], name

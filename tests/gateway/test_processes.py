@@ -1,9 +1,8 @@
-"""Several processes over one SQLite file: one first start wins, and every signature is taken once."""
+"""Several processes over one authority: one first start wins, and whatever may happen once happens once."""
 
 from __future__ import annotations
 
 import base64
-import json
 import os
 import signal
 import subprocess
@@ -15,76 +14,76 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.gateway import KeyTerms, Quota, verify_audit
+from pipeline.gateway import Identity, KeyTerms, Quota, verify_audit
+from pipeline.gateway.sessions import Sessions
 
-WORKER = """
-import base64, json, sys, time
-from pathlib import Path
-from pipeline.gateway import Gateway, RawRequest, open_authority
-
-url, barrier, now = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
-requests = json.load(sys.stdin)
-while not barrier.exists():
-    time.sleep(0.001)
-gateway = Gateway(open_authority(url), lambda: None, clock=lambda: now)
-form = (("content-type", "application/x-www-form-urlencoded"),)
-codes = []
-for body in requests:
-    answer = gateway.handle(RawRequest("POST", "/", form, base64.b64decode(body)))
-    codes.append(json.loads(answer.body)["Code"])
-gateway.close()
-json.dump(codes, sys.stdout)
-"""
+pytestmark = pytest.mark.storages("sqlite", "postgresql", "redis")
+QUERY = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
 
 
-def run_at_once(url: str, barrier: Path, now: float, bodies: list[bytes], count: int) -> list[list[Any]]:
-    """Start so many processes, let them go at the same moment, collect what each was answered."""
-    command = [sys.executable, "-c", WORKER, url, str(barrier), str(now)]
-    workers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(count)
-    ]
-    text = json.dumps([base64.b64encode(body).decode() for body in bodies])
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write(text)
-        worker.stdin.close()
-    barrier.touch()
-    answers = []
-    for worker in workers:
-        assert worker.stdout is not None
-        answers.append(json.loads(worker.stdout.read() or "null"))
-        worker.stdout.close()
-        assert worker.wait(60) == 0
-    return answers
+def bodies_of(caller: Any, count: int) -> list[str]:
+    """Signed requests, each with a nonce of its own, as base64."""
+    requests = [caller.request(caller.signed(caller.params(QUERY))) for _ in range(count)]
+    return [base64.b64encode(request.body).decode() for request in requests]
 
 
-def test_each_request_is_taken_by_exactly_one_process(caller: Any, database: str, tmp_path: Path) -> None:
-    service = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
-    bodies = [caller.request(caller.signed(caller.params(service))).body for _ in range(40)]
-    answers = run_at_once(database, tmp_path / "go", caller.now, bodies, 2)
+def test_each_request_is_taken_by_exactly_one_process(
+    crew: Any, caller: Any, storage: Any, database: str
+) -> None:
+    answers = crew("handle", storage, database, now=caller.now, bodies=bodies_of(caller, 40))
     for codes in zip(*answers, strict=True):
-        assert sorted(map(str, codes)) == ["400", "SignatureNonceUsed"]
+        assert sorted(map(str, codes)) == ["400", *["SignatureNonceUsed"] * (crew.size - 1)]
 
 
-def test_processes_share_one_quota_and_one_audit_log(caller: Any, database: str, tmp_path: Path) -> None:
+def test_one_nonce_that_all_race_for_is_used_once(crew: Any, storage: Any, database: str) -> None:
+    nonces = [f"nonce {number}" for number in range(60)]
+    answers = crew("use", storage, database, nonces=nonces)
+    assert [sum(used) for used in zip(*answers, strict=True)] == [1] * len(nonces)
+
+
+def test_processes_share_one_quota_and_one_audit_log(
+    crew: Any, caller: Any, storage: Any, database: str
+) -> None:
     caller.gateway.access_keys.set_terms("testid", KeyTerms(quota=Quota(per_day=25)))
-    service = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
-    bodies = [caller.request(caller.signed(caller.params(service))).body for _ in range(40)]
-    answers = run_at_once(database, tmp_path / "go", caller.now, bodies, 2)
+    answers = crew("handle", storage, database, now=caller.now, bodies=bodies_of(caller, 40))
     codes = Counter(code for answer in answers for code in answer)
-    assert codes == {400: 25, 402: 15, "SignatureNonceUsed": 40}
+    assert codes == {400: 25, 402: 15, "SignatureNonceUsed": 40 * (crew.size - 1)}
     authority = caller.gateway.authority
     report = verify_audit(authority.store, authority.vault)
-    assert (report.rows, report.problem) == (80, None)
+    assert (report.rows, report.problem) == (40 * crew.size, None)
 
 
-def test_processes_that_start_at_once_on_nothing_agree(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'new' / 'authority.db'}"
-    answers = run_at_once(url, tmp_path / "go", 0.0, [b"a=1&Format=JSON"], 2)
-    assert answers == [["MissingVersion"]] * 2
-    files = {path.name for path in (tmp_path / "new").iterdir()}
-    assert files - {"authority.db-wal", "authority.db-shm"} == {"authority.db", "authority.key"}
+def test_a_lock_is_seen_by_every_process(crew: Any, storage: Any, database: str) -> None:
+    answers = crew("fail", storage, database, turns=20, most=13)
+    assert sum(map(sum, answers)) == 13
+    assert crew("fail", storage, database, turns=1, most=13) == [[False]] * crew.size
+
+
+def test_a_session_is_finished_once_and_all_see_the_same_result(
+    crew: Any, caller: Any, storage: Any, database: str, kit: Any
+) -> None:
+    person = caller.gateway.authority.find(Identity.of(kit.name, kit.number))
+    sessions = Sessions(caller.gateway.authority.store)
+    opened = [sessions.open("testid", person, now=10).query_id for _ in range(30)]
+    each = [{"result": f"Z{number}"} for number in range(crew.size)]
+    answers = crew("finish", storage, database, each, query_ids=opened)
+    for query_id, finished in zip(opened, zip(*answers, strict=True), strict=True):
+        assert sum(finished) == 1
+        found = sessions.find("testid", query_id, None, now=10)
+        assert found is not None
+        assert found.result == f"Z{finished.index(True)}"
+
+
+def test_processes_that_start_at_once_on_nothing_agree(crew: Any, storage: Any) -> None:
+    """Tables are made once, one master key claims the database, and a Redis is marked as new once."""
+    url = storage.nothing()
+    answers = crew("handle", storage, url, now=0.0, bodies=[base64.b64encode(b"a=1&Format=JSON").decode()])
+    assert answers == [["MissingVersion"]] * crew.size
+    if storage.kind == "sqlite":
+        files = {path.name for path in Path(url.removeprefix("sqlite:///")).parent.iterdir()}
+        assert files - {"authority.db-wal", "authority.db-shm"} == {"authority.db", "authority.key"}
+    answers = crew("use", storage, url, nonces=["first"])
+    assert sorted(answers) == [[False]] * (crew.size - 1) + [[True]]
 
 
 SERVER = """
@@ -97,6 +96,7 @@ print("closed")
 """
 
 
+@pytest.mark.storages("sqlite")
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_server_and_closes_the_database(

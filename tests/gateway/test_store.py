@@ -15,7 +15,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.errors import EnrollError, StoreError
@@ -38,27 +38,33 @@ def unit(seed: int) -> np.ndarray:
 
 
 @pytest.fixture
+def new_file(tmp_path: Path) -> str:
+    """URL of a SQLite file that is not there yet; the key's file will be beside it."""
+    return f"sqlite:///{tmp_path / 'authority.db'}"
+
+
+@pytest.fixture
 def authority(database: str) -> Any:
     opened = open_authority(database)
     yield opened
     opened.store.close()
 
 
-def test_the_migrations_make_what_the_classes_say(database: str) -> None:
-    store = Store(database)
+def test_the_migrations_make_what_the_classes_say(storage: Any) -> None:
+    store = Store(storage.nothing())
     with store.read() as session:
         context = MigrationContext.configure(session.connection())
         assert compare_metadata(context, Base.metadata) == []
     store.close()
 
 
-def test_the_migrations_can_be_taken_back_and_made_again(database: str) -> None:
+def test_the_migrations_can_be_taken_back_and_made_again(storage: Any) -> None:
+    database = storage.nothing()
     store = Store(database)
     with store.write() as session:
         command.downgrade(config(session.connection()), "base")
     with store.read() as session:
-        names = set(session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")))
-        assert names <= {"alembic_version"}
+        assert set(inspect(session.connection()).get_table_names()) <= {"alembic_version"}
     store.close()
     again = Store(database)
     with again.read() as session:
@@ -75,7 +81,8 @@ def test_the_migrations_are_written_for_postgresql_too() -> None:
     assert "CREATE TABLE nonces" in settings.output_buffer.getvalue()
 
 
-def test_a_newer_schema_is_refused(database: str) -> None:
+def test_a_newer_schema_is_refused(storage: Any) -> None:
+    database = storage.nothing()
     store = Store(database)
     with store.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -84,8 +91,8 @@ def test_a_newer_schema_is_refused(database: str) -> None:
         Store(database)
 
 
-def test_sqlite_is_opened_as_documented(database: str) -> None:
-    store = Store(database)
+def test_sqlite_is_opened_as_documented(new_file: str) -> None:
+    store = Store(new_file)
     with store.read() as session:
         pragmas = {
             name: session.scalar(text(f"PRAGMA {name}"))
@@ -95,6 +102,7 @@ def test_sqlite_is_opened_as_documented(database: str) -> None:
     assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 10_000, "secure_delete": 1}
 
 
+@pytest.mark.storages("sqlite")
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
 def test_every_file_is_the_owner_s_alone(caller: Any) -> None:
     ensure_access_key(caller.gateway)
@@ -181,34 +189,34 @@ def test_digests_depend_on_key_purpose_and_where_the_parts_end() -> None:
     assert vault.digest("identity", "ab", "c") == digests[0]
 
 
-def test_the_key_file_is_made_once(tmp_path: Path, database: str) -> None:
-    open_authority(database).store.close()
+def test_the_key_file_is_made_once(tmp_path: Path, new_file: str) -> None:
+    open_authority(new_file).store.close()
     first = (tmp_path / "authority.key").read_text()
-    open_authority(database).store.close()
+    open_authority(new_file).store.close()
     assert (tmp_path / "authority.key").read_text() == first
     assert len(base64.b64decode(first.split("\n")[1])) == 32
 
 
-def test_a_lost_or_foreign_key_is_told_and_no_new_one_is_made(tmp_path: Path, database: str) -> None:
-    open_authority(database).store.close()
+def test_a_lost_or_foreign_key_is_told_and_no_new_one_is_made(tmp_path: Path, new_file: str) -> None:
+    open_authority(new_file).store.close()
     key = tmp_path / "authority.key"
     right = key.read_text()
     key.unlink()
     with pytest.raises(StoreError, match="missing"):
-        open_authority(database)
+        open_authority(new_file)
     assert not key.exists()
     key.write_text("x\n" + base64.b64encode(b"z" * 32).decode() + "\n")
     with pytest.raises(StoreError, match="not the one"):
-        open_authority(database)
+        open_authority(new_file)
     key.write_text("garbage")
     with pytest.raises(StoreError, match="holds no key"):
-        open_authority(database)
+        open_authority(new_file)
     key.write_text(right)
-    open_authority(database).store.close()
+    open_authority(new_file).store.close()
 
 
-def test_a_key_that_another_first_start_makes_meanwhile_is_used(monkeypatch: Any, database: str) -> None:
-    """The other process writes its key and claims the database between our two looks."""
+def test_a_key_that_another_first_start_makes_meanwhile_is_used(monkeypatch: Any, new_file: str) -> None:
+    """The other process writes its key and claims the new_file between our two looks."""
     from pipeline.gateway import opening
 
     first_look = opening.read_master_key
@@ -218,39 +226,39 @@ def test_a_key_that_another_first_start_makes_meanwhile_is_used(monkeypatch: Any
         found = first_look(path)
         if not others:
             monkeypatch.setattr(opening, "read_master_key", first_look)
-            others.append(open_authority(database))
+            others.append(open_authority(new_file))
         return found
 
     monkeypatch.setattr(opening, "read_master_key", look)
-    ours = open_authority(database)
+    ours = open_authority(new_file)
     assert ours.vault.fingerprint == others[0].vault.fingerprint
     ours.store.close()
     others[0].store.close()
 
 
-def test_the_environment_s_key_goes_before_the_file(monkeypatch: Any, tmp_path: Path, database: str) -> None:
+def test_the_environment_s_key_goes_before_the_file(monkeypatch: Any, tmp_path: Path, new_file: str) -> None:
     monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(b"e" * 32).decode())
-    open_authority(database).store.close()
+    open_authority(new_file).store.close()
     assert not (tmp_path / "authority.key").exists()
     monkeypatch.setenv(KEY_VARIABLE, "short")
     with pytest.raises(StoreError, match=KEY_VARIABLE):
-        open_authority(database)
+        open_authority(new_file)
     assert read_master_key(None, {}) is None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
-def test_a_key_file_that_others_can_read_is_warned_about(database: str, tmp_path: Path, caplog: Any) -> None:
-    open_authority(database).store.close()
+def test_a_key_file_that_others_can_read_is_warned_about(new_file: str, tmp_path: Path, caplog: Any) -> None:
+    open_authority(new_file).store.close()
     (tmp_path / "authority.key").chmod(0o644)
-    open_authority(database).store.close()
+    open_authority(new_file).store.close()
     assert "chmod 600" in caplog.text
 
 
 # access keys
 
 
-def test_an_access_key_is_made_once_and_found_again(database: str, kit: Any) -> None:
-    gateway = open_gateway(database, embedder=kit.embedder())
+def test_an_access_key_is_made_once_and_found_again(new_file: str, kit: Any) -> None:
+    gateway = open_gateway(new_file, embedder=kit.embedder())
     first = ensure_access_key(gateway)
     second = ensure_access_key(gateway)
     assert (first.created, second.created) == (True, False)
@@ -259,8 +267,8 @@ def test_an_access_key_is_made_once_and_found_again(database: str, kit: Any) -> 
     gateway.close()
 
 
-def test_an_imported_key_is_stored_and_no_file_is_written(database: str, tmp_path: Path, kit: Any) -> None:
-    gateway = open_gateway(database, embedder=kit.embedder())
+def test_an_imported_key_is_stored_and_no_file_is_written(new_file: str, tmp_path: Path, kit: Any) -> None:
+    gateway = open_gateway(new_file, embedder=kit.embedder())
     granted = ensure_access_key(gateway, imported=AccessKey("from-env", "s1"))
     assert (granted.path, granted.created) == (None, False)
     assert not (tmp_path / "authority.access_key.json").exists()

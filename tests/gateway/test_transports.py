@@ -32,10 +32,10 @@ QUERY = {"method": "query", "bizId": "ZSTP0", "queryId": "0" * 32}
 
 
 @pytest.fixture
-def carriers(make_caller: Any, kit: Any, tmp_path: Any) -> Iterator[dict[str, Any]]:
+def carriers(make_caller: Any, kit: Any, storage: Any) -> Iterator[dict[str, Any]]:
     """A caller and a client for each carrier, over two databases with the same content."""
     with httpx.Client(trust_env=False) as over_socket:
-        callers = {name: make_caller(f"sqlite:///{tmp_path / name}.db") for name in ("socket", "process")}
+        callers = {name: make_caller(storage.database(name)) for name in ("socket", "process")}
         for caller in callers.values():
             kit.enroll(caller, 1)
         in_process = httpx.Client(transport=InProcessTransport(callers["process"].gateway))
