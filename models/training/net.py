@@ -19,7 +19,8 @@ class Output:
     """What the net says in training.
 
     Attributes:
-        logit: (N,), positive is live.
+        logit: (N,), positive is live: the mean of `label_logit` and of the guessed teachers' mean.
+        label_logit: (N,), what the labels alone teach.
         tight_logit, context_logit: (N,), what each branch says alone.
         patches: (N, 2, 6, 6) logits, tight then context.
         teachers: (N, 3), guesses of the teachers' logits.
@@ -27,6 +28,7 @@ class Output:
     """
 
     logit: Tensor
+    label_logit: Tensor
     tight_logit: Tensor
     context_logit: Tensor
     patches: Tensor
@@ -85,20 +87,18 @@ class PadNet(nn.Module):
 
     Args:
         widths: channels of the four stages of both trunks.
-        teacher_share: weight of the guessed teachers' mean in the final logit; fixed before any evaluation.
     """
 
-    def __init__(
-        self, widths: tuple[int, int, int, int] = (16, 32, 80, 144), teacher_share: float = 0.3
-    ) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 96, 192)) -> None:
         super().__init__()
         self.tight, self.context = Trunk(widths), Trunk(widths)
         w2, w3 = widths[2], widths[3]
         self.patch_tight, self.patch_context = nn.Conv2d(w3, 1, 1), nn.Conv2d(w3, 1, 1)
-        self.joint = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * w3, 64), nn.ReLU(inplace=True))
-        self.head, self.teacher_head = nn.Linear(64, 1), nn.Linear(64, TEACHERS)
+        self.label = nn.Sequential(
+            nn.Dropout(0.2), nn.Linear(2 * w3, 64), nn.ReLU(inplace=True), nn.Linear(64, 1)
+        )
+        self.teachers = nn.Sequential(nn.Linear(2 * w3, 128), nn.ReLU(inplace=True), nn.Linear(128, TEACHERS))
         self.fourier = nn.Sequential(nn.Conv2d(w2, 32, 1), nn.ReLU(inplace=True), nn.Conv2d(32, 1, 1))
-        self.teacher_share = teacher_share
 
     def forward(self, tight: Tensor, context: Tensor) -> Output:
         """Judge n faces, each crop (N, 3, 96, 96) BGR 0..255."""
@@ -110,11 +110,13 @@ class PadNet(nn.Module):
         far_c, _ = self.context.high(context)
         map_t, map_c = self.patch_tight(far_t), self.patch_context(far_c)
         logit_t, logit_c = map_t.mean((1, 2, 3)), map_c.mean((1, 2, 3))
-        joint = self.joint(torch.cat([far_t.mean((2, 3)), far_c.mean((2, 3))], 1))
-        teachers = self.teacher_head(joint)
-        logit = self.head(joint)[:, 0] + 0.5 * (logit_t + logit_c) + self.teacher_share * teachers.mean(1)
+        both = torch.cat([far_t.mean((2, 3)), far_c.mean((2, 3))], 1)
+        label = self.label(both)[:, 0] + 0.5 * (logit_t + logit_c)
+        teachers = self.teachers(both)
+        logit = 0.5 * (label + teachers.mean(1))
         spectrum = self.fourier(mid_t) if self.training else None
-        return Output(logit, logit_t, logit_c, torch.cat([map_t, map_c], 1), teachers, spectrum)
+        patches = torch.cat([map_t, map_c], 1)
+        return Output(logit, label, logit_t, logit_c, patches, teachers, spectrum)
 
 
 def log_spectrum(tight: Tensor) -> Tensor:

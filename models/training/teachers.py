@@ -11,8 +11,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from pipeline.camera.frame import Image
+from pipeline.nets.convert import free_reshapes
 from pipeline.nets.prelu import rewrite_prelu
 from pipeline.nets.session import make_session
+from pipeline.nets.widen import widen_channels
 from pipeline.vision.crop import FACENOX, FR_LIVENESS, MINIFASNET_V1SE, MINIFASNET_V2, CropSpec, crop_batch
 from pipeline.vision.types import F32
 
@@ -32,6 +34,8 @@ def _session(path: Path) -> ort.InferenceSession:
     del model.graph.input[:]
     model.graph.input.extend(kept)
     rewrite_prelu(model)
+    free_reshapes(model.graph)
+    widen_channels(model)
     with tempfile.TemporaryDirectory() as folder:
         fast = Path(folder) / path.name
         onnx.save(model, fast)
@@ -51,10 +55,16 @@ class Teachers:
         if fr_liveness is not None:
             self._nets.append(make_session(fr_liveness))
 
-    def logits(self, image: Image, box: F32) -> NDArray[np.float32]:
-        """Clipped logit of live by each net in the order of `NAMES`, float32 (3,) or (4,)."""
-        out = np.empty(len(self._nets), np.float32)
-        for k, (net, spec) in enumerate(zip(self._nets, _SPECS, strict=False)):
+    def logits(self, image: Image, box: F32, ask: int | None = None) -> NDArray[np.float32]:
+        """Clipped logit of live by each net in the order of `NAMES`, float32 (3,) or (4,).
+
+        Args:
+            image: uint8 (H, W, 3) BGR.
+            box: float32 (4,), the face.
+            ask: only the first so many nets; the others' places hold NaN.
+        """
+        out = np.full(len(self._nets), np.nan, np.float32)
+        for k, (net, spec) in enumerate(zip(self._nets[:ask], _SPECS, strict=False)):
             blob = crop_batch(image, [box], spec)
             raw = net.run(None, {net.get_inputs()[0].name: blob})[0][0].astype(np.float64)
             prob = np.exp(raw - raw.max())

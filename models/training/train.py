@@ -42,15 +42,14 @@ class Recipe:
     seed: int = 1
     steps: int = 2500
     batch: int = 48
-    pairs: int = 16
+    pairs: int = 24
     rate: float = 2.5e-3
     decay: float = 0.03
     smoothing: float = 0.04
-    branch: float = 0.35
-    teach: float = 0.25
-    distil: float = 0.2
-    fourier: float = 0.1
-    agree: float = 0.05
+    branch: float = 0.2
+    teach: float = 1.0
+    fourier: float = 0.05
+    agree: float = 0.15
     ema: float = 0.997
     shares: tuple[tuple[str, float], ...] = (
         ("nuaa_raw", 0.22),
@@ -172,42 +171,27 @@ def weights(pool: Pool, recipe: Recipe) -> NDArray[np.float64]:
 
 
 def augment(batch: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mirror, channel gains, and a hole in one crop; both crops of a sample alike where it matters.
+    """Mirror, and gains so small that the teachers' logits still hold; both crops of a sample alike.
 
     Args:
         batch: (N, 2, 3, S, S) float 0..255.
         rng: all chance comes from here.
     """
-    count, size = batch.shape[0], batch.shape[-1]
+    count = batch.shape[0]
     mirror = torch.from_numpy(rng.random(count) < 0.5)
     batch = torch.where(mirror[:, None, None, None, None], batch.flip(-1), batch)
-    gain = np.exp(rng.normal(0, 0.06, (count, 1, 3, 1, 1)) + rng.normal(0, 0.08, (count, 1, 1, 1, 1)))
-    batch = (batch * torch.from_numpy(gain.astype(np.float32))).clamp_(0, 255)
-    for k in np.flatnonzero(rng.random(count) < 0.25):
-        side = rng.integers(size // 8, size // 2, 2)
-        y, x = (int(rng.integers(0, size - int(s))) for s in side)
-        batch[k, int(rng.integers(2)), :, y : y + int(side[0]), x : x + int(side[1])] = float(
-            rng.uniform(0, 255)
-        )
-    return batch
+    gain = np.exp(rng.normal(0, 0.02, (count, 1, 3, 1, 1)) + rng.normal(0, 0.03, (count, 1, 1, 1, 1)))
+    return (batch * torch.from_numpy(gain.astype(np.float32))).clamp_(0, 255)
 
 
-def loss(
-    out: Output, tight: Tensor | None, live: Tensor, real: Tensor, logits: Tensor, recipe: Recipe
-) -> Tensor:
-    """Labels, branches, teachers, distillation on unsimulated pictures, spectrum, agreement of pairs."""
+def loss(out: Output, tight: Tensor | None, live: Tensor, logits: Tensor, recipe: Recipe) -> Tensor:
+    """Labels for one head and for the branches, teachers for the other, spectrum, agreement of pairs."""
     target = live * (1 - 2 * recipe.smoothing) + recipe.smoothing
     bce = functional.binary_cross_entropy_with_logits
-    total = bce(out.logit, target)
+    total = bce(out.label_logit, target)
     total = total + recipe.branch * (bce(out.tight_logit, target) + bce(out.context_logit, target))
-    asked = ~logits[:, 0].isnan()
-    if asked.any():
-        total = total + recipe.teach * functional.smooth_l1_loss(out.teachers[asked], logits[asked])
-        mean = logits.mean(1)
-        right = asked & real & ((mean > 0) == (live > 0.5))
-        if right.any():
-            soft = torch.sigmoid(mean[right] / 2)
-            total = total + recipe.distil * bce(out.logit[right] / 2, soft)
+    asked = ~logits.isnan()
+    total = total + recipe.teach * functional.smooth_l1_loss(out.teachers[asked], logits[asked])
     if out.spectrum is not None and tight is not None:
         total = total + recipe.fourier * functional.mse_loss(out.spectrum, log_spectrum(tight))
     first = out.logit[: recipe.pairs].clamp(-6, 6)
@@ -274,7 +258,6 @@ def train(
             out,
             tight,
             torch.from_numpy(pool.live[pick]),
-            torch.from_numpy(pool.real[pick]),
             torch.from_numpy(pool.logits[pick]),
             recipe,
         )
