@@ -166,10 +166,12 @@ def test_plan_leaves_dev_subjects_out_and_simulates_live_pictures_only(portrait,
         picture(portrait, face, True, dev),
         picture(portrait, face, False),
     ]
-    tasks = pool.plan(pictures, 0)
+    names = {pictures[0].dataset}
+    tasks = pool.plan(pictures, 0, names)
     assert {t.picture for t in tasks if t.simulate} == {0}
     assert 1 not in {t.picture for t in tasks}
-    assert tasks == pool.plan(pictures, 0)
+    assert tasks == pool.plan(pictures, 0, names)
+    assert pool.plan(pictures, 0, ()) == []
 
 
 def test_reframed_box_still_holds_the_face(portrait, face):
