@@ -112,11 +112,11 @@ def correlation(path: Path, nets: Sequence[str]) -> Correlation:
 
 def show_correlation(args: argparse.Namespace) -> None:
     """Print rho and tau of every net and set of nets."""
-    from benchmarks.pad_stills import SETS
+    from benchmarks.pad_stills import scored
 
     path = args.work / "clips.json"
     names = json.loads(path.read_text("utf-8"))[0]["odds"]
-    for nets in [*((name,) for name in names), *(s for s in SETS if len(s) > 1)]:
+    for nets in [*((name,) for name in names), *(s for s in scored(names) if len(s) > 1)]:
         c = correlation(path, nets)
         low, high = c.rho_range
         print(f"{'+'.join(nets)}: rho {c.rho:.3f} ({low:.2f} to {high:.2f}), tau {c.tau_s:.2f} s")
@@ -288,7 +288,7 @@ def report(args: argparse.Namespace) -> None:
             work(args)
         lines += [f"## {title}", "", (work.__doc__ or "").partition("\n")[0], ""]
         lines += ["```", printed.getvalue().rstrip(), "```", ""]
-    path = ROOT / "docs" / "pad-results" / f"{today()}-clips.md"
+    path = args.out or ROOT / "docs" / "pad-results" / f"{today()}-clips.md"
     path.write_text("\n".join(lines), encoding="utf-8")
     print(path)
 
@@ -314,6 +314,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.set_defaults(run=work)
         if name in ("score", "judge", "report"):
             command.add_argument("--net", action="append", metavar="NAME[=FILE[@DATASET,...]]")
+        if name == "report":
+            command.add_argument("--out", type=Path)
         if name in ("judge", "report"):
             command.add_argument("--apcer", type=float, default=0.01)
     args = parser.parse_args(argv)

@@ -18,7 +18,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,12 +77,17 @@ def fit_line(stills: Stills, nets: Sequence[str], rows: NDArray[np.bool_]) -> tu
     return platt(log_odds, live, weights)
 
 
+def scored(names: Collection[str]) -> list[tuple[str, ...]]:
+    """Those of `SETS` whose nets all have scores."""
+    return [nets for nets in SETS if set(nets) <= set(names)]
+
+
 def fit(args: argparse.Namespace) -> None:
     """Write the calibration of one set of nets, or of all of them."""
     stills = read_stills(args.work / "stills.tsv")
     usable = stills.face & np.isin(stills.dataset, FULL_FRAMES)
     rows = usable & fit_half(stills)
-    for nets in [tuple(args.nets)] if args.nets else SETS:
+    for nets in [tuple(args.nets)] if args.nets else scored(stills.log_odds):
         slope, intercept = fit_line(stills, nets, rows)
         correlation = pad_clips.correlation(args.work / "clips.json", nets)
         attacks = len(np.unique(stills.presentation[rows & ~stills.live]))
@@ -134,7 +139,7 @@ def evaluate(args: argparse.Namespace) -> None:
     lines += [*facts("python -m benchmarks.pad_stills eval"), "", INTRO, "", *no_response(stills), ""]
     lines += ["## All pictures, no threshold of ours", "", *overview(stills), ""]
     lines += ["## Subjects that no calibration has seen, at the calibrated point", "", POINT, ""]
-    for nets in SETS:
+    for nets in scored(stills.log_odds):
         lines += at_point(stills, held_out, nets)
     lines += ["## A data set that the calibration has not seen", "", *leave_one_out(stills)]
     path = args.out or ROOT / "docs" / "pad-results" / f"{today()}-stills.md"
@@ -165,7 +170,7 @@ def overview(stills: Stills) -> list[str]:
         "|---" * (len(names) + 1) + "|",
     ]
     singles = [(name,) for name in stills.log_odds]
-    for nets in [*singles, *(s for s in SETS if len(s) > 1)]:
+    for nets in [*singles, *(s for s in scored(stills.log_odds) if len(s) > 1)]:
         cells = []
         for name in names:
             mine = stills.face & (stills.dataset == name)
@@ -206,7 +211,7 @@ def leave_one_out(stills: Stills) -> list[str]:
     for apcer in (DecisionLimits().target_apcer, APCER_CEILING):
         head += f"| live pass, wanted APCER {apcer:.0%} | attacks pass, {apcer:.0%} "
     table = [LEFT_OUT, "", head + "|", "|---" * 9 + "|"]
-    for nets in SETS:
+    for nets in scored(stills.log_odds):
         rho = load_calibration(nets).rho
         for name in ("nuaa_raw", "pourfard_bench", "sankalita_webcam", "selfie_replay_crops"):
             mine = stills.face & (stills.dataset == name)
