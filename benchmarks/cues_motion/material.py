@@ -19,7 +19,7 @@ from benchmarks.pad_data import read_manifest
 from pipeline.camera.frame import Frame, Image
 from pipeline.vision import Face, Vision
 
-PEOPLE: Final = 16
+PEOPLE: Final = 8
 """People of ``faces/lfw_single`` who are rendered, all of one half."""
 MOTIONS: Final = {
     "head, 10 degrees": Motion(yaw=10, pitch=4),
@@ -32,7 +32,7 @@ MOTIONS: Final = {
 RENDER_FPS: Final = 6.0
 RENDER_FRAMES: Final = 24
 BLINK_FPS: Final = 30.0
-BLINK_MS: Final = (100, 150, 200, 300)
+BLINK_MS: Final = (100, 200, 300)
 """Durations of drawn blinks."""
 PULSE_RGB: Final = np.array([0.33, 0.77, 0.53])
 """Pulse in R, G, B relative to each other (Wang and others, 2017, for a halogen lamp)."""

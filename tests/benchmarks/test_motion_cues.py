@@ -20,8 +20,8 @@ from benchmarks.cues_motion.planarity import Relief, ReliefEvidence, relief
 from benchmarks.cues_motion.pulse import pos, skin_colour, snr_db
 from benchmarks.cues_motion.render import Motion, head, render, sheet
 from benchmarks.cues_motion.series import follow_relief, follow_ring
+from benchmarks.cues_motion.tables import CONFIRM_TURN, GAIN, LEAST_FRAMES, confirms, denies, show_relief
 from benchmarks.pad_data import read_clip
-from benchmarks.pad_motion_cues import CONFIRM_TURN, GAIN, LEAST_FRAMES, confirms, denies
 from pipeline.camera.frame import Frame
 from pipeline.nets import open_store
 from pipeline.vision import Face, Vision
@@ -325,3 +325,32 @@ def test_a_photograph_turned_and_bent_in_the_hand_does_not_confirm(shared_data: 
     assert turned  # the mesh turns with the sheet
     assert any(w["mesh"][0] > GAIN for w in turned)  # and so do its points
     assert not any(map(confirms, windows))
+
+
+def window(sheet: float, plane: float, turn: float = 12.0, agreement: float = 0.9) -> dict[str, list[float]]:
+    return {
+        kind: [gain, agreement, turn, 20]
+        for kind, gain in (("sheet", sheet), ("plane", plane), ("mesh", 1.0))
+    }
+
+
+def test_rules_want_turn_agreement_and_both_sheets() -> None:
+    assert confirms(window(0.6, 0.9))
+    assert not confirms(window(0.6, 0.9, turn=2.0))
+    assert not confirms(window(0.6, 0.9, agreement=0.2))
+    assert not confirms(window(0.05, 0.9))
+    assert denies(window(0.05, 0.05))
+    assert not denies(window(0.05, 0.6))  # a bent sheet, or a head whose nose was not seen
+    assert not denies(window(0.05, 0.05, turn=5.0))
+
+
+def test_tables_tell_apart_the_clip_whose_label_is_not_its_face(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = {"label": "spoof", "species": "replay_phone", "fps": 30.0, "relief": [window(0.0, 0.0)]}
+    live = {**entry, "label": "live", "species": "none", "relief": [window(0.7, 0.9)]}
+    sessions = [{"label": "spoof", "kind": "print held still", "relief": [window(0.0, 0.0, turn=1.0)]}]
+    rendered = [{"kind": "head, 10 degrees", "relief": [window(0.6, 0.9)], "ring": []}]
+    show_relief({"clips": [live] * 5 + [entry, dict(entry)], "sessions": sessions, "rendered": rendered})
+    lines = capsys.readouterr().out.splitlines()
+    assert any("holder, live" in line for line in lines)
+    assert "confirmed: live clips, first window: 100.0 % (5/5; 47.8 to 100.0)" in lines
+    assert any(line.startswith("denied: replays, any window: 100.0 % (1/1;") for line in lines)
