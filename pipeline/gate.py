@@ -24,7 +24,7 @@ from pipeline.errors import (
 )
 from pipeline.liveness.evidence import Verdict
 from pipeline.liveness.judge import Judge, JudgeSettings
-from pipeline.liveness.livepass import LivePass
+from pipeline.liveness.livepass import LivePass, seal
 from pipeline.nets import ModelStore, open_store
 from pipeline.reasons import Reason
 from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result
@@ -221,7 +221,8 @@ class Gate:
         session = self._judge.begin(uuid.uuid4().hex, live=source.info.live, extra=flash)
         verdict: Verdict | None = None
         try:
-            for frame in source:
+            for taken in source:
+                frame = seal(taken)  # one copy before anybody looks: what vision sees is what is judged
                 view = self._vision.see(frame)
                 step = session.observe(frame, view)
                 verdict = step.verdict

@@ -28,8 +28,10 @@ from pipeline.errors import (
     SourceLostError,
     UsageError,
 )
+from pipeline.liveness.judge import Session
 from pipeline.match.client import MatchResult
 from pipeline.match.encode import Upload
+from pipeline.vision import Vision
 
 PERSON = Person("样例", "11010519491231002X")
 CONSENT = "form-17"
@@ -295,6 +297,24 @@ def test_source_that_reuses_its_buffer_can_not_change_what_was_judged(stand_in: 
         result = gate.check(SyntheticSource(frames()), person=PERSON, consent=CONSENT)
     assert result.passed
     assert result.uploaded_sha256 in {pixel_sha256(image) for image in stand_in}
+
+
+def test_what_vision_sees_are_the_pixels_that_are_judged(
+    stand_in: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, judged = [], []
+    see, observe = Vision.see, Session.observe
+    monkeypatch.setattr(Vision, "see", lambda self, frame, **k: seen.append(frame) or see(self, frame, **k))
+    monkeypatch.setattr(
+        Session, "observe", lambda self, frame, view: judged.append(frame) or observe(self, frame, view)
+    )
+    with Gate(Settings(mode="liveness")) as gate:
+        gate.check(SyntheticSource(stand_in[:3]))
+    assert len(seen) == 3
+    for before, after in zip(seen, judged, strict=True):
+        assert before is after
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            before.image.setflags(write=True)
 
 
 def test_missing_model_refuses_to_start(tmp_path: Path) -> None:

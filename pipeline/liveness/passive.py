@@ -89,14 +89,14 @@ def live_log_odds(logits: F32, live: int) -> float:
     Returns:
         Natural log; NaN unless all logits are finite.
     """
-    values = np.asarray(logits, np.float64)
-    if not np.isfinite(values).all():
+    others = [float(value) for value in logits]  # two or three: numpy's calls would cost more than the sum
+    if not all(map(math.isfinite, others)):
         return math.nan
-    if values.size == 1:
-        return float(values[0])
-    others = np.delete(values, live)
-    top = float(others.max())
-    return float(values[live]) - top - math.log(float(np.exp(others - top).sum()))
+    own = others.pop(live)
+    if not others:
+        return own
+    top = max(others)
+    return own - top - math.log(math.fsum(math.exp(value - top) for value in others))
 
 
 class PassiveNet:

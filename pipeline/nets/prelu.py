@@ -2,7 +2,9 @@
 
 onnxruntime's NCHWc layout has no PRelu: each one costs two copies of the whole tensor between layouts. A
 depthwise 1x1 convolution does stay inside, so ``prelu(x) = a * x + (1 - a) * relu(x)`` becomes two of them
-and a sum. docs/adr/0002 has the other forms that were measured.
+and a sum. Where no slope exceeds 1, ``(1 - a) * relu(x)`` is ``relu((1 - a) * x)``, to the last bit: then
+onnxruntime makes the Relu a part of its convolution, and a pass over the tensor is saved. docs/adr/0002 has
+the forms that were measured.
 """
 
 from __future__ import annotations
@@ -40,7 +42,10 @@ def emit_prelu(
     depthwise = {"group": channels, "kernel_shape": [1, 1]}
     weights = slope.astype(np.float32).reshape(channels, 1, 1, 1)
     rest = (np.float32(1) - weights).astype(np.float32)
-    positive = node("Conv", [node("Relu", [x]), constant(rest)], **depthwise)
+    if (rest >= 0).all():
+        positive = node("Relu", [node("Conv", [x, constant(rest)], **depthwise)])
+    else:
+        positive = node("Conv", [node("Relu", [x]), constant(rest)], **depthwise)
     whole = node("Conv", [x, constant(weights)], **depthwise)
     return node("Add", [positive, whole])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import cv2
@@ -23,7 +24,8 @@ FIVE_PAIRS: Final = np.array([[33, 133], [362, 263], [1, 1], [61, 61], [291, 291
 
 def five_points(landmarks: F32) -> F32:
     """The five points of a mesh: (n, 2 or 3) to float32 (5, 2), or batched (b, n, 2 or 3) to (b, 5, 2)."""
-    return np.asarray(landmarks[..., FIVE_PAIRS, :2].mean(axis=-2), dtype=np.float32)
+    pairs = landmarks[..., FIVE_PAIRS, :2]
+    return np.asarray((pairs[..., 0, :] + pairs[..., 1, :]) / np.float32(2), dtype=np.float32)
 
 
 def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -39,6 +41,8 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> ND
     Returns:
         float64 (..., 2, 3): matrix M with ``target ~ source @ M[:, :2].T + M[:, 2]``.
     """
+    if source.ndim == 2 and target.ndim == 2:
+        return _similarity_of_one(source, target)
     s = source[..., 0] + 1j * np.asarray(source[..., 1], np.float64)
     t = target[..., 0] + 1j * np.asarray(target[..., 1], np.float64)
     s_mean, t_mean = s.mean(axis=-1, keepdims=True), t.mean(axis=-1, keepdims=True)
@@ -50,9 +54,24 @@ def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> ND
     return np.stack(rows, axis=-2)
 
 
+def _similarity_of_one(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The same for two sets (k, 2), in a tenth of the calls: a frame has one face."""
+    s = np.ascontiguousarray(source, np.float64).view(np.complex128).ravel()
+    t = np.ascontiguousarray(target, np.float64).view(np.complex128).ravel()
+    count = len(s)
+    s_mean, t_mean = complex(s.sum()) / count, complex(t.sum()) / count
+    s0, t0 = s - s_mean, t - t_mean
+    a = complex(np.vdot(s0, t0)) / max(np.vdot(s0, s0).real, 1e-12)
+    b = t_mean - a * s_mean
+    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+@cache
 def template(size: int = TEMPLATE_SIZE) -> F32:
-    """ArcFace's template for a picture of ``size`` pixels a side: float32 (5, 2)."""
-    return TEMPLATE * np.float32(size / TEMPLATE_SIZE)
+    """ArcFace's template for a picture of ``size`` pixels a side: float32 (5, 2), not writeable."""
+    scaled = TEMPLATE * np.float32(size / TEMPLATE_SIZE)
+    scaled.setflags(write=False)
+    return scaled
 
 
 def align(image: Image, five: F32, size: int = TEMPLATE_SIZE) -> Image:

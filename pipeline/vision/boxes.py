@@ -49,8 +49,14 @@ def iou_one_to_many(box: F32, boxes: F32) -> F32:
 
 def mesh_bounds(landmarks: F32) -> F32:
     """Tight box around the mesh: landmarks (n, 2 or 3) in pixels to float32 (4,)."""
-    xy = landmarks[:MESH_POINTS, :2]
-    return np.concatenate([xy.min(axis=0), xy.max(axis=0)]).astype(np.float32)
+    xy = np.ascontiguousarray(landmarks[:MESH_POINTS, :2].T)  # minima along rows are four times as fast
+    return np.concatenate([xy.min(axis=1), xy.max(axis=1)]).astype(np.float32)
+
+
+def share_inside(landmarks: F32, width: int, height: int) -> float:
+    """Share of a mesh's points (n, 2 or 3) that lie inside a picture, in [0, 1]."""
+    x, y = np.ascontiguousarray(landmarks[:, :2].T)
+    return np.count_nonzero((x >= 0) & (x < width) & (y >= 0) & (y < height)) / len(landmarks)
 
 
 def box_anchors(landmarks: F32) -> F32:
@@ -78,6 +84,23 @@ def box_spans(landmarks: F32, anchors: F32) -> F32:
     return np.asarray(np.hypot(spans[:, 0], spans[:, 1]), np.float32)
 
 
+_POINTS: Final = np.array([33, 133, 362, 263, 61, 291, 1, 152, 234, 454])
+"""Mesh points that `box_anchors` and `box_spans` are made of."""
+
+
+def _box_lines() -> F32:
+    """Rows over `_POINTS`: centre of the face box, then the four lines whose lengths are `box_spans`."""
+    eyes, mouth, nose, chin, cheeks = np.zeros((5, len(_POINTS)), np.float32)
+    eyes[:4], mouth[4:6], nose[6], chin[7], cheeks[8:] = 1 / 4, 1 / 2, 1, 1, 1 / 2
+    arms = np.stack([mouth, nose, chin, cheeks]) - eyes
+    cheek_line = np.zeros(len(_POINTS), np.float32)
+    cheek_line[[9, 8]] = 1, -1
+    return np.concatenate([(eyes + BOX_CENTRE @ arms)[None], cheek_line[None], arms[:3]]).astype(np.float32)
+
+
+_LINES: Final = _box_lines()
+
+
 def face_box(landmarks: F32) -> F32:
     """Box of a mesh in the detector's convention.
 
@@ -90,7 +113,8 @@ def face_box(landmarks: F32) -> F32:
     Returns:
         float32 (4,), x1 y1 x2 y2 in pixels; may reach outside the picture.
     """
-    anchors = box_anchors(landmarks)
-    centre = anchors[0] + BOX_CENTRE @ (anchors[1:] - anchors[0])
-    half = float(BOX_SIDE @ box_spans(landmarks, anchors)) / 2
-    return np.concatenate([centre - half, centre + half]).astype(np.float32)
+    # All but the lengths is linear in ten points: one product with them in place of box_anchors' many means.
+    lines = _LINES @ landmarks[_POINTS, :2]
+    half = float(BOX_SIDE @ np.hypot(lines[1:, 0], lines[1:, 1])) / 2
+    x, y = lines[0].tolist()
+    return np.array([x - half, y - half, x + half, y + half], np.float32)

@@ -177,8 +177,12 @@ def _mirror(index: NDArray[np.intp], length: int) -> NDArray[np.intp]:
 
 def to_planes(image: Image, spec: CropSpec, out: F32) -> None:
     """Write a crop, uint8 (size, size, 3) BGR, into float32 (3, size, size) in the net's order and range."""
-    planes = image.transpose(2, 0, 1)
-    np.divide(planes[::-1] if spec.rgb else planes, np.float32(spec.divide), out=out)
+    planes = cv2.split(image)  # of bytes: three times as fast as striding through the floats
+    for plane, channel in zip(reversed(planes) if spec.rgb else planes, out, strict=True):
+        if spec.divide == 1:
+            np.copyto(channel, plane)
+        else:
+            np.divide(plane, np.float32(spec.divide), out=channel)
 
 
 def crop_batch(image: Image, boxes: Sequence[F32] | F32, spec: CropSpec, out: F32 | None = None) -> F32:

@@ -126,8 +126,8 @@ class FaceMesh:
         cos, sin = math.cos(roi.angle) * scale, math.sin(roi.angle) * scale
         half = self.size / 2
         # picture = turn @ (net - half) + centre
-        turn = np.array([[cos, -sin], [sin, cos]], np.float64)
-        back = np.column_stack([turn, np.array([roi.x, roi.y]) - turn @ (half, half)])
+        x, y = roi.x - half * (cos - sin), roi.y - half * (sin + cos)
+        back = np.array([[cos, -sin, x], [sin, cos, y]])
         cv2.warpAffine(
             image,
             back,
@@ -140,10 +140,8 @@ class FaceMesh:
         for plane, channel in zip(reversed(self._planes), self._blob[0], strict=True):
             np.multiply(plane, np.float32(1 / 255), out=channel)
         raw, presence = self._session.run(self._outputs, {self._input: self._blob})
-        points = raw.reshape(self.count, 3)
-        out = np.empty_like(points)
-        np.matmul(points[:, :2], back[:, :2].T.astype(np.float32), out=out[:, :2])
-        out[:, :2] += back[:, 2].astype(np.float32)
-        np.multiply(points[:, 2], np.float32(scale), out=out[:, 2])
+        turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, scale]], np.float32)
+        out = raw.reshape(self.count, 3) @ turn
+        out += np.array([x, y, 0], np.float32)
         logit = min(max(float(presence.reshape(-1)[0]), -80.0), 80.0)
         return Mesh(points=out, presence=1 / (1 + math.exp(-logit)))

@@ -66,6 +66,14 @@ UPPER_WEIGHTS: Final = np.array(
 )
 UPPER_BIAS: Final = -4.874
 
+_MEANS: Final = np.kron(np.eye(len(REGIONS)), np.full((1, REGIONS.shape[1]), 1 / REGIONS.shape[1]))
+"""Row by row the mean over the points of a region, float64 (11, 88)."""
+_WEIGHTS: Final = np.concatenate([LOWER_WEIGHTS, UPPER_WEIGHTS])
+_REFERENCES: Final = np.zeros((len(REGIONS), len(REGIONS)))
+"""Row by row the mean over the regions that this one is compared with."""
+_REFERENCES[LOWER, UPPER_REFERENCE] = 1 / len(UPPER_REFERENCE)
+_REFERENCES[UPPER, LOWER_REFERENCE] = 1 / len(LOWER_REFERENCE)
+
 
 def occlusion(ycrcb: Image, points: F32) -> float:
     """Chance that the lower face or the eyes are covered.
@@ -78,20 +86,24 @@ def occlusion(ycrcb: Image, points: F32) -> float:
         In [0, 1], the larger of both chances.
     """
     stats = region_stats(ycrcb, points)
-    lower = float((LOWER_WEIGHTS * features(stats, LOWER, UPPER_REFERENCE)).sum()) + LOWER_BIAS
-    upper = float((UPPER_WEIGHTS * features(stats, UPPER, LOWER_REFERENCE)).sum()) + UPPER_BIAS
+    covered = (_WEIGHTS * _features(stats, _REFERENCES @ stats)).sum(axis=1)
+    lower, upper = float(covered[LOWER].sum()) + LOWER_BIAS, float(covered[UPPER].sum()) + UPPER_BIAS
     return 1 / (1 + math.exp(-min(max(lower, upper, -50.0), 50.0)))
 
 
 def region_stats(ycrcb: Image, points: F32) -> F64:
     """Mean Y, Cr, Cb and standard deviation of Y of each region: float64 (11, 4), grey levels."""
     smooth = cv2.blur(ycrcb, (BLUR, BLUR))
-    limit = np.array([ycrcb.shape[1] - 1, ycrcb.shape[0] - 1])
-    at = np.clip(np.rint(points[REGIONS, :2]), 0, limit).astype(np.intp)
-    colours = smooth[at[..., 1], at[..., 0]].astype(np.float64)
-    mean = colours.mean(axis=1)
-    spread = colours[..., 0].std(axis=1)
-    return np.concatenate([mean, spread[:, None]], axis=1)
+    at = np.rint(points[REGIONS.ravel(), :2]).astype(np.intp)
+    x = np.minimum(np.maximum(at[:, 0], 0), ycrcb.shape[1] - 1)
+    y = np.minimum(np.maximum(at[:, 1], 0), ycrcb.shape[0] - 1)
+    colours = np.empty((len(at), 4))
+    colours[:, :3] = smooth[y, x]
+    np.square(colours[:, 0], out=colours[:, 3])
+    stats = _MEANS @ colours
+    spread = np.maximum(stats[:, 3] - stats[:, 0] ** 2, 0.0)  # grey levels are whole: no digits are lost
+    np.sqrt(spread, out=stats[:, 3])
+    return stats
 
 
 def features(stats: F64, regions: slice, reference: NDArray[np.intp]) -> F64:
@@ -106,11 +118,18 @@ def features(stats: F64, regions: slice, reference: NDArray[np.intp]) -> F64:
         float64 (n, 6): logarithm of the luma's ratio within 1.2, its size, and in percent of the reference's
         luma: differences of Cr and Cb within 15, their length up to 15, the luma's spread up to 10.
     """
-    skin = stats[reference].mean(axis=0)
-    rows = stats[regions]
-    luma = np.clip(np.log((rows[:, 0] + 8) / (skin[0] + 8)), -1.2, 1.2)
-    scale = 100 / max(float(skin[0]), 20.0)
-    chroma = (rows[:, 1:3] - skin[1:3]) * scale
-    length = np.minimum(np.hypot(chroma[:, 0], chroma[:, 1]), 15)
-    spread = 10 * np.tanh(rows[:, 3] * (scale / 10))
-    return np.column_stack([luma, np.abs(luma), 15 * np.tanh(chroma / 15), length, spread])
+    return _features(stats[regions], stats[reference].mean(axis=0)[None])
+
+
+def _features(rows: F64, skin: F64) -> F64:
+    """`features` of rows (n, 4) against a reference each, or one for all: (n or 1, 4) to (n, 6)."""
+    out = np.empty((len(rows), 6))
+    luma = np.log((rows[:, 0] + 8) / (skin[:, 0] + 8))
+    out[:, 0] = np.minimum(np.maximum(luma, -1.2), 1.2)
+    out[:, 1] = np.abs(out[:, 0])
+    scale = 100 / np.maximum(skin[:, :1], 20.0)
+    chroma = (rows[:, 1:3] - skin[:, 1:3]) * scale
+    out[:, 2:4] = 15 * np.tanh(chroma / 15)
+    out[:, 4] = np.minimum(np.hypot(chroma[:, 0], chroma[:, 1]), 15)
+    out[:, 5] = 10 * np.tanh(rows[:, 3] * (scale[:, 0] / 10))
+    return out

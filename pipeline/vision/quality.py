@@ -25,6 +25,8 @@ CLIPPED: Final = 250
 """Grey level from which a pixel counts as clipped."""
 EYES: Final = np.array([[33, 160, 158, 133, 153, 144], [362, 385, 387, 263, 373, 380]])
 """Six points of each eye in the order of Soukupova and Cech: corner, two upper, corner, two lower."""
+_EYE_STARTS: Final = EYES[:, [1, 2, 0]]
+_EYE_ENDS: Final = EYES[:, [5, 4, 3]]
 _TEMPLATE: Final = template(PATCH)
 
 
@@ -74,8 +76,8 @@ def eyes_open(landmarks: F32) -> float:
 
     Source: Soukupova and Cech, Real-time eye blink detection using facial landmarks, 2016.
     """
-    points = landmarks[EYES, :2]
-    lengths = np.hypot(*np.moveaxis(points[:, [1, 2, 0]] - points[:, [5, 4, 3]], -1, 0))
+    lines = landmarks[_EYE_STARTS, :2] - landmarks[_EYE_ENDS, :2]
+    lengths = np.hypot(lines[..., 0], lines[..., 1])
     return float(((lengths[:, 0] + lengths[:, 1]) / (2 * np.maximum(lengths[:, 2], 1e-6))).min())
 
 
@@ -156,7 +158,11 @@ def problems(view: View, limits: QualityLimits = DEFAULT_LIMITS) -> tuple[Reason
 
 def first_problem(view: View, limits: QualityLimits = DEFAULT_LIMITS) -> Reason | None:
     """The most important thing that is wrong with a view, or None."""
-    return next(iter(problems(view, limits)), None)
+    if view.faces > 1:
+        return Reason.SEVERAL_FACES
+    if view.face is None or view.quality is None:
+        return Reason.NO_FACE
+    return next((reason for good, reason in _checks(view.quality, limits) if not good), None)
 
 
 def _checks(q: Quality, limits: QualityLimits) -> Iterator[tuple[bool, Reason]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from pipeline.camera.frame import Image
-from pipeline.vision.boxes import area, face_box, iou
+from pipeline.vision.boxes import area, face_box, iou, share_inside
 from pipeline.vision.detect import Detector
 from pipeline.vision.mesh import Mesh, MeshSource, roi_of_detection, roi_of_landmarks
 from pipeline.vision.types import F32, Detection
@@ -152,14 +153,13 @@ class FaceTracker:
     def _place(self, image: Image, mesh: Mesh, track_id: int) -> Tracked | None:
         """The mesh as a face, or None where it is not one."""
         limits = self._limits
-        if not mesh.presence >= limits.min_presence or not np.isfinite(mesh.points).all():
+        if not mesh.presence >= limits.min_presence or not math.isfinite(mesh.points.sum()):
             return None
         box = face_box(mesh.points)
-        if min(box[2] - box[0], box[3] - box[1]) < limits.min_side:
+        x1, y1, x2, y2 = box.tolist()
+        if min(x2 - x1, y2 - y1) < limits.min_side:
             return None
-        size = (image.shape[1], image.shape[0])
-        xy = mesh.points[:, :2]
-        if ((xy >= 0) & (xy < size)).all(axis=1).mean() < limits.min_inside:
+        if share_inside(mesh.points, image.shape[1], image.shape[0]) < limits.min_inside:
             return None
         return Tracked(track_id=track_id, mesh=mesh, box=box)
 

@@ -187,3 +187,16 @@ def test_only_the_decision_uses_the_mint() -> None:
             if imported or reached:
                 users.add(path.relative_to(root).as_posix())
     assert users == {"liveness/decision.py"}
+
+
+def test_a_sealed_frame_is_not_copied_again_and_any_other_is() -> None:
+    once = seal(Frame(picture(), t=1.0, seq=2))
+    assert seal(once) is once
+    turned = seal(Frame(once.image[::-1], t=1.0, seq=2))
+    assert turned.image.flags.c_contiguous
+    np.testing.assert_array_equal(turned.image, once.image[::-1])
+    writeable = bytearray(picture().tobytes())
+    shown = Frame(np.frombuffer(writeable, np.uint8).reshape(24, 32, 3), t=1.0, seq=2)
+    sealed = seal(shown)
+    writeable[0] ^= 255
+    assert sealed.image[0, 0, 0] != shown.image[0, 0, 0]
