@@ -27,7 +27,7 @@ ALLOWED = {
 """Room -> rooms whose modules it may import. `errors`, `reasons` and `settings` are everybody's."""
 COMMON = {"errors", "reasons", "settings", "__version__"}
 MEETING_PLACES = {"gate", "score", "service", "cli", "demo", "__init__", "__main__", "result"}
-"""Modules at the top that may see several rooms; no room may import them but ``device``, which comes after all."""
+"""Modules at the top that may see several rooms; of the rooms only ``device`` comes after them."""
 
 
 def imported_rooms(path: Path) -> set[str]:
