@@ -18,7 +18,6 @@ from pipeline.camera.frame import Image
 from pipeline.errors import ModelError, SettingsError
 from pipeline.liveness.calibration import Calibration, load_calibration
 from pipeline.liveness.evidence import sigmoid
-from pipeline.liveness.site import load_site_calibration
 from pipeline.nets import make_session
 from pipeline.vision import CropSpec, View, crop_batch
 from pipeline.vision.crop import (
@@ -192,6 +191,8 @@ class PassiveScorer:
         calibration = load_calibration(names)
         files = {name: store.path(name) for name in names}
         if site is not None:
+            from pipeline.liveness.site import load_site_calibration  # few have one: its models take time
+
             calibration = load_site_calibration(site, files, calibration)
         return cls([PassiveNet(name, files[name], threads=threads) for name in names], calibration)
 
