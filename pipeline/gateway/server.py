@@ -22,7 +22,7 @@ from pipeline.gateway.budget import AddressBudget
 from pipeline.gateway.connection import Connection, State
 from pipeline.gateway.core import Gateway
 from pipeline.gateway.intake import IntakeLimits
-from pipeline.gateway.listening import listening, url_of
+from pipeline.gateway.listening import listening, take_no_more, url_of
 from pipeline.gateway.operation.metrics import Metrics, metrics_of_worker
 from pipeline.gateway.operation.ready import Readiness
 
@@ -33,6 +33,9 @@ that makes 9 MB: it gets the gateway's 414, and no cut connection."""
 KEEP_ALIVE_S: Final = 15
 STOP_S: Final = 30
 """How long a stop waits for requests that run."""
+
+SETTLE_S: Final = 0.3
+"""How long connections that had begun when the stop did may take to come through: a round trip or two."""
 
 Listening = Callable[[str, str | None], None]
 """Told the base URL, and the admin port's where there is one, once requests are accepted."""
@@ -149,9 +152,10 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take what is connected already, close the port, finish what runs; the admin port goes last."""
         self._readiness.stop()
-        # One turn of the loop takes every connection that waits at the socket: closing would reset them.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        # Meanwhile the loop takes every connection that waits at the socket: closing would reset them.
+        for listener in sockets or ():
+            take_no_more(listener)
+        await asyncio.sleep(SETTLE_S)
         assert isinstance(self.server_state, State)
         self.server_state.stopping = True
         await super().shutdown(sockets)
