@@ -32,6 +32,13 @@ def enroll(
         str | None,
         typer.Option(metavar="off|warn|strict", help="What a number with a wrong check digit leads to."),
     ] = None,
+    duplicates: Annotated[
+        str | None,
+        typer.Option(
+            metavar="off|warn|refuse",
+            help="What a face that is likely enrolled under another number leads to.",
+        ),
+    ] = None,
     json_lines: JsonOption = False,
 ) -> None:
     """Enrol people with reference pictures. Good rows are enrolled, bad ones are listed with the reason.
@@ -39,12 +46,12 @@ def enroll(
     Names and numbers are kept as keyed digests, templates encrypted; pictures are not kept. Status 6 where a
     row was not enrolled.
     """
+    from pipeline.gateway import Duplicates, open_gateway
     from pipeline.gateway import enroll as enroll_people
-    from pipeline.gateway import open_gateway
     from pipeline.nets import open_store
     from pipeline.protocol.cert_number import CertCheck
 
-    settings = build_settings(database=database, cert_check=cert_check)
+    settings = build_settings(database=database, cert_check=cert_check, duplicates=duplicates)
     models = open_store(settings.models_dir, offline=settings.offline)
     gateway = open_gateway(settings.database, models=models)
     try:
@@ -55,6 +62,7 @@ def enroll(
                 gateway.authority,
                 gateway.embedder,
                 cert_check=CertCheck(settings.cert_check),
+                duplicates=Duplicates(settings.duplicates),
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     finally:
@@ -64,8 +72,7 @@ def enroll(
     else:
         stdout.print(f"{report.enrolled} enrolled, {len(report.failed)} not", highlight=False)
         for row in report.rows:
-            if row.reason or row.warning:
-                told = row.sentence or row.warning or ""
+            if told := row.duplicate_sentence or row.sentence or row.warning:
                 stdout.print(
                     f"  row {row.ordinal} ({row.masked_number}): {told}", markup=False, highlight=False
                 )

@@ -8,7 +8,7 @@ from pipeline.gateway.authority import Authority, Identity
 from pipeline.gateway.core import Gateway
 from pipeline.gateway.counters import Counters
 from pipeline.gateway.devices import DeviceRules
-from pipeline.gateway.enrolment import EnrolledRow, EnrollReport, enroll
+from pipeline.gateway.enrolment import Duplicates, EnrolledRow, EnrollReport, enroll
 from pipeline.gateway.faces import Embedder, FaceReading, NetEmbedder
 from pipeline.gateway.inprocess import IN_PROCESS_URL, InProcessTransport
 from pipeline.gateway.listening import is_loopback
@@ -23,6 +23,7 @@ from pipeline.gateway.opening import (
 from pipeline.gateway.options import GatewayOptions
 from pipeline.gateway.risk import NO_LOCKS, FailureWindow, Risk, RiskPolicy
 from pipeline.gateway.scoring import score_of
+from pipeline.gateway.search import FaceIndex, Likeness
 from pipeline.gateway.server import ServeOptions, running, serve
 from pipeline.gateway.shared import Shared, open_shared
 from pipeline.gateway.terms import KeyRecord, KeyTerms, Quota
@@ -37,10 +38,12 @@ __all__ = [
     "Authority",
     "Counters",
     "DeviceRules",
+    "Duplicates",
     "Embedded",
     "Embedder",
     "EnrollReport",
     "EnrolledRow",
+    "FaceIndex",
     "FaceReading",
     "FailureWindow",
     "Gateway",
@@ -50,6 +53,7 @@ __all__ = [
     "KeyGrant",
     "KeyRecord",
     "KeyTerms",
+    "Likeness",
     "NetEmbedder",
     "Quota",
     "RawAnswer",

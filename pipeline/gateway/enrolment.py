@@ -12,13 +12,18 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
+
+from sqlalchemy.orm import Session
 
 from pipeline.errors import EnrollError, FrameError
 from pipeline.gateway.authority import Authority, Identity
 from pipeline.gateway.faces import Embedder, FaceReading
 from pipeline.gateway.picture import PictureLimits, PictureProblem, decode_picture
+from pipeline.gateway.scoring import cosine_of
+from pipeline.gateway.search import FaceIndex
 from pipeline.protocol.cert_number import CertCheck, cert_number_problem, mask_cert_number
 
 log = logging.getLogger("livegate.gateway")
@@ -38,6 +43,23 @@ MIN_FACE: Final = 56.0
 DOMINANCE: Final = 2.0
 """The largest face must be this much larger than the next, by the shorter sides of their boxes."""
 
+DUPLICATE_SCORE: Final = 95.0
+"""Score from which a face is likely another enrolled person's: the strictest mark of the measured map, with a
+false-match rate of about 1e-5 for each enrolled template, so a false alarm in about N / 100,000 of enrolments
+among N. It misses about 7 % of real ones (docs/adr/0007, docs/adr/0013)."""
+
+
+class Duplicates(StrEnum):
+    """What a face that is likely enrolled under another number leads to."""
+
+    OFF = "off"
+    """Nothing is searched."""
+    WARN = "warn"
+    """It is enrolled, and its row says so."""
+    REFUSE = "refuse"
+    """It is not enrolled."""
+
+
 _SENTENCES: Final = {
     "name_missing": "there is no name",
     "cert_number_missing": "there is no certificate number",
@@ -54,6 +76,7 @@ _SENTENCES: Final = {
     "face_too_small": f"the face is under {MIN_FACE:.0f} pixels wide",
     "several_faces": f"no face is at least {DOMINANCE:.0f} times as large as every other",
     "other_name": "this number is enrolled under another name",
+    "likely_duplicate": "this face is likely enrolled under another number",
 }
 """Reasons of bad rows, for a person."""
 
@@ -87,17 +110,29 @@ class EnrolledRow:
         masked_number: the number's last two characters, the others as ``*``.
         reason: stable word, or None where it was enrolled.
         warning: ``cert_number_invalid`` where it was enrolled all the same, else None.
+        duplicates: other enrolled people whom the face is likely to be, 10 at most.
+        same_as: ordinals of those among them that this run enrolled.
     """
 
     ordinal: int
     masked_number: str
     reason: str | None = None
     warning: str | None = None
+    duplicates: int = 0
+    same_as: tuple[int, ...] = ()
 
     @property
     def sentence(self) -> str:
         """The reason for a person, or an empty text."""
         return _SENTENCES[self.reason] if self.reason else ""
+
+    @property
+    def duplicate_sentence(self) -> str:
+        """That it is likely a duplicate, for a person, or an empty text."""
+        if not self.duplicates:
+            return ""
+        rows = ", ".join(map(str, self.same_as))
+        return _SENTENCES["likely_duplicate"] + (f" (row {rows} of this run)" if rows else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +165,16 @@ class EnrollReport:
             "failed": [
                 {"row": row.ordinal, "number": row.masked_number, "reason": row.reason} for row in self.failed
             ],
+            "likely_duplicates": [
+                {
+                    "row": row.ordinal,
+                    "number": row.masked_number,
+                    "people": row.duplicates,
+                    "same_as_rows": list(row.same_as),
+                }
+                for row in self.rows
+                if row.duplicates
+            ],
             "warnings": [
                 {"row": row.ordinal, "number": row.masked_number, "warning": row.warning}
                 for row in self.rows
@@ -144,6 +189,7 @@ def enroll(
     embedder: Embedder,
     *,
     cert_check: CertCheck = CertCheck.WARN,
+    duplicates: Duplicates = Duplicates.WARN,
     progress: Progress | None = None,
     now: Callable[[], float] = time.time,
 ) -> EnrollReport:
@@ -158,6 +204,8 @@ def enroll(
         authority: where they are enrolled.
         embedder: gives the templates.
         cert_check: what a number that fails GB 11643 leads to.
+        duplicates: what a face leads to that is likely enrolled under another number, see `DUPLICATE_SCORE`.
+            Search and enrolment are one step: of two processes with one face the second finds the first's.
         progress: told after each row.
         now: seconds since 1970.
 
@@ -171,9 +219,10 @@ def enroll(
     started = time.perf_counter()
     entries = list(read_entries(path))
     rows: list[EnrolledRow] = []
-    batch: dict[Identity, list[str]] = {}
+    index = None if duplicates is Duplicates.OFF else FaceIndex(authority, embedder.model)
+    batch = _Batch(authority, embedder, cert_check, index, refuse=duplicates is Duplicates.REFUSE)
     for entry in entries:
-        row = _enroll_one(entry, authority, embedder, cert_check, batch, now())
+        row = batch.enroll(entry, now())
         if row.reason is not None:
             log.warning("row %d is not enrolled: %s", row.ordinal, row.reason)
         rows.append(row)
@@ -236,35 +285,82 @@ def _table(path: Path) -> list[Entry]:
     return entries
 
 
-def _enroll_one(
-    entry: Entry,
-    authority: Authority,
-    embedder: Embedder,
-    cert_check: CertCheck,
-    batch: dict[Identity, list[str]],
-    now: float,
-) -> EnrolledRow:
-    identity = Identity.of(entry.name, entry.cert_number)
-    masked = mask_cert_number(entry.cert_number)
-    warning = None
-    if cert_check is not CertCheck.OFF and cert_number_problem(entry.cert_number) is not None:
-        warning = "cert_number_invalid"
-    reason = None
-    if not identity.name:
-        reason = "name_missing"
-    elif not identity.cert_number:
-        reason = "cert_number_missing"
-    elif cert_check is CertCheck.STRICT:
-        reason = warning
-    face = reason or _face(entry.path, embedder)
-    if isinstance(face, str):
-        return EnrolledRow(entry.ordinal, masked, face, warning)
-    kept = batch.setdefault(identity, [])
-    try:
-        kept.append(authority.enroll(identity, face.embedding, embedder.model, now=now, keep=kept))
-    except EnrollError:
-        return EnrolledRow(entry.ordinal, masked, "other_name", warning)
-    return EnrolledRow(entry.ordinal, masked, None, warning)
+class _DuplicateError(Exception):
+    """Rolls the enrolment back; never leaves this module."""
+
+
+class _Batch:
+    """One run over a folder or CSV."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        embedder: Embedder,
+        cert_check: CertCheck,
+        index: FaceIndex | None,
+        *,
+        refuse: bool,
+    ) -> None:
+        self._authority = authority
+        self._embedder = embedder
+        self._cert_check = cert_check
+        self._index = index
+        self._refuse = refuse
+        self._at_least = cosine_of(DUPLICATE_SCORE)
+        self._templates: dict[Identity, list[str]] = {}
+        self._ordinals: dict[str, int] = {}
+
+    def enroll(self, entry: Entry, now: float) -> EnrolledRow:
+        """Enrol one row, or say why not."""
+        identity = Identity.of(entry.name, entry.cert_number)
+        masked = mask_cert_number(entry.cert_number)
+        warning = None
+        if self._cert_check is not CertCheck.OFF and cert_number_problem(entry.cert_number) is not None:
+            warning = "cert_number_invalid"
+        reason = None
+        if not identity.name:
+            reason = "name_missing"
+        elif not identity.cert_number:
+            reason = "cert_number_missing"
+        elif self._cert_check is CertCheck.STRICT:
+            reason = warning
+        face = reason or _face(entry.path, self._embedder)
+        if isinstance(face, str):
+            return EnrolledRow(entry.ordinal, masked, face, warning)
+        found: dict[str, list[int]] = {}
+        try:
+            self._store(entry.ordinal, identity, face, found, now)
+        except _DuplicateError:
+            reason = "likely_duplicate"
+        except EnrollError:
+            return EnrolledRow(entry.ordinal, masked, "other_name", warning)
+        same_as = sorted({ordinal for ordinals in found.values() for ordinal in ordinals})
+        return EnrolledRow(entry.ordinal, masked, reason, warning, len(found), tuple(same_as))
+
+    def _store(
+        self,
+        ordinal: int,
+        identity: Identity,
+        face: FaceReading,
+        found: dict[str, list[int]],
+        now: float,
+    ) -> None:
+        def search(session: Session, person_id: str) -> None:
+            if self._index is None:
+                return
+            for like in self._index.find(face.embedding, self._at_least, exclude=person_id, session=session):
+                rows = found.setdefault(like.person_id, [])
+                if like.template_id in self._ordinals:
+                    rows.append(self._ordinals[like.template_id])
+            if found and self._refuse:
+                raise _DuplicateError
+
+        kept = self._templates.setdefault(identity, [])
+        template_id = self._authority.enroll(
+            identity, face.embedding, self._embedder.model, now=now, keep=kept, check=search
+        )
+        kept.append(template_id)
+        self._ordinals[template_id] = ordinal
 
 
 def _face(path: Path | None, embedder: Embedder) -> FaceReading | str:

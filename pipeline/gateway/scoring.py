@@ -44,6 +44,11 @@ _COSINES: Final = np.array([*(mark.cosine for mark in MARKS), 1.0])
 _SCORES: Final = np.array([*(mark.score for mark in MARKS), 100.0])
 
 
+def cosine_of(score: float) -> float:
+    """Similarity from which a score is reached: the inverse of `score_of`."""
+    return float(np.interp(score, _SCORES, _COSINES))
+
+
 def score_of(cosine: float) -> float:
     """Score of a similarity.
 
