@@ -118,6 +118,7 @@ def _bins(label: str, found: dict[str, Any], *, bold: bool = False) -> Bins:
         label,
         [b["score"] for b in bins],
         [b["observed"] for b in bins],
+        [0.5 * b["live"] / found["n_live"] + 0.5 * b["attacks"] / found["n_spoof"] for b in bins],
         [b["ci95"][0] for b in bins] if bold else (),
         [b["ci95"][1] for b in bins] if bold else (),
         bold,

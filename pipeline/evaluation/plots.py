@@ -52,11 +52,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """One line of a reliability plot.
+    """The bins of one set in a reliability plot.
 
     Attributes:
         label: for the legend.
         score, observed: mean score of each bin and the share of live presentations in it.
+        share: how much of the set is in each, in [0, 1]: the area of its point.
         low, high: the exact interval's ends; empty for none.
         bold: the one that matters.
     """
@@ -64,6 +65,7 @@ class Bins:
     label: str
     score: Sequence[float]
     observed: Sequence[float]
+    share: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     bold: bool = False
@@ -226,15 +228,16 @@ def reliability_svg(lines: Sequence[Bins]) -> str:
                 capsize=2.5,
                 zorder=4,
             )
-        axes.plot(
+        # no line: between bins that hold little it would draw what nobody saw
+        axes.scatter(
             line.score,
             line.observed,
+            s=8 + 90 * np.array(line.share),
             color=colour,
-            linewidth=2.0 if line.bold else 1.2,
-            marker="o" if line.bold else ".",
-            markersize=5,
             label=line.label,
             zorder=5 if line.bold else 3,
+            alpha=1.0 if line.bold else 0.75,
+            linewidths=0,
             clip_on=False,
         )
     ticks = np.linspace(0, 1, 6)
@@ -246,7 +249,9 @@ def reliability_svg(lines: Sequence[Bins]) -> str:
     axes.set_ylabel("live, both classes alike in weight")
     axes.grid(True, color=FAINT, linewidth=0.5)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="upper left", handlelength=1.6)
+        legend = axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="upper left", handlelength=1.6)
+        for handle in legend.legend_handles:
+            handle.set_sizes([24])
     return _svg(figure, "reliability")
 
 

@@ -87,10 +87,11 @@ def table(path: Path, rows: list[list[str]]) -> Path:
 
 def test_sweep_counts_errors_over_faces_and_missing_faces_apart(tmp_path: Path) -> None:
     rows = [
-        ["0", "none", "0", "d", "live", "1", "100", "0", "9"],
-        ["1", "none", "0", "d", "spoof", "1", "100", "0", "-9"],
-        ["0", "exposure", "-4", "d", "live", "1", "90", "1", "-9"],
-        ["1", "exposure", "-4", "d", "spoof", "0", "0", "0", "nan"],
+        ["0", "none", "0", "nuaa_raw", "live", "1", "100", "0", "9"],
+        ["1", "none", "0", "nuaa_raw", "spoof", "1", "100", "0", "-9"],
+        ["0", "exposure", "-4", "nuaa_raw", "live", "1", "90", "1", "-9"],
+        ["1", "exposure", "-4", "nuaa_raw", "spoof", "0", "0", "0", "nan"],
+        ["2", "none", "0", "selfie_replay_crops", "spoof", "1", "100", "0", "9"],
     ]
     found = pad_sweeps.cells(table(tmp_path / "s.tsv", rows), ["fr_liveness"])
     clean, dark = found["exposure", 0], found["exposure", -4]
@@ -102,7 +103,7 @@ def test_sweep_counts_errors_over_faces_and_missing_faces_apart(tmp_path: Path) 
 
 def test_sweep_goes_on_where_it_was_cut_off_and_refuses_other_nets(tmp_path: Path) -> None:
     whole = 1 + sum(len(kind.strengths) - 1 for kind in KINDS.values())
-    line = ["none", "0", "d", "live", "1", "100", "0", "1"]
+    line = ["none", "0", "nuaa_raw", "live", "1", "100", "0", "1"]
     path = table(tmp_path / "s.tsv", [["3", *line]] * whole + [["4", *line]] * 2)
     assert pad_sweeps._done(path, HEAD) == {3}
     assert len(path.read_text().splitlines()) == 1 + whole
