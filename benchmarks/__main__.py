@@ -8,7 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import compare, frame, gateway, memory, options, show, stages, start, upload, verdict
+from benchmarks import (
+    compare,
+    frame,
+    gateway,
+    load,
+    memory,
+    options,
+    pace,
+    show,
+    stages,
+    start,
+    trials,
+    upload,
+    verdict,
+)
 from benchmarks.peers import WorkerError
 from benchmarks.report import Book
 from pipeline.errors import LivegateError
@@ -22,8 +36,11 @@ COMMANDS: Final[dict[str, tuple[str, tuple[Part, ...]]]] = {
     ),
     "stages": ("every stage of a frame and of an upload on its own", (stages.measure, upload.measure)),
     "gate": ("from the source's first frame to the verdict, in video time and wall time", (verdict.measure,)),
+    "pace": ("verdicts where nets see every frame, and where they see those that are due", (pace.measure,)),
+    "trials": ("other ways to run the same nets, INT8 among them", (trials.measure,)),
     "match": ("a match through the embedded gateway, in process and over loopback", (gateway.measure,)),
-    "load": ("from the start of a process to its first judged frame", (start.measure,)),
+    "start": ("from the start of a process to its first judged frame", (start.measure,)),
+    "load": ("signed matches against livegate serve with several workers", (load.measure,)),
     "memory": ("resident memory over many frames", (memory.measure,)),
     "peers": ("whole frames and request signing beside the peers", (frame.measure, upload.measure)),
 }
@@ -38,6 +55,8 @@ def main() -> int:
         options.add_options(command)
         command.add_argument("--only", action="store_true", help="the first part alone")
         memory.add_options(command)
+        if name == "load":
+            load.add_options(command)
     profile = commands.add_parser("profile", help="where the whole frame's time goes, by function")
     options.add_options(profile)
     compare.add_command(commands)

@@ -28,6 +28,7 @@ def main() -> None:
     import pipeline.gate  # noqa: F401 - what a gate's process imports
     from pipeline.camera.frame import Frame
     from pipeline.liveness.judge import Judge, JudgeSettings
+    from pipeline.liveness.livepass import seal
     from pipeline.nets import open_store
     from pipeline.settings import Settings
     from pipeline.vision import Vision
@@ -43,7 +44,7 @@ def main() -> None:
     session = judge.begin("benchmark", live=True)
     marks["models_loaded"] = time.monotonic_ns()
     for number, image in enumerate(frames):
-        frame = Frame(image, t=number / 30, seq=number)
+        frame = seal(Frame(image, t=number / 30, seq=number))
         step = session.observe(frame, vision.see(frame))
         if step.evidence is not None:
             marks["judged"] = time.monotonic_ns()

@@ -15,7 +15,7 @@ from benchmarks.machine import pin
 from benchmarks.options import Options, say
 from benchmarks.report import Book
 from benchmarks.sequence import portrait as enrolled_portrait
-from benchmarks.upload_prep import passed, portrait
+from benchmarks.upload import passed, portrait
 from pipeline.errors import LivegateError
 from pipeline.gateway import Embedded, embedded, enroll, running
 from pipeline.match.client import MatchClient

@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.machine import resident_mib
 from pipeline.camera.frame import Frame
 from pipeline.liveness.judge import Judge, JudgeSettings
+from pipeline.liveness.livepass import seal
 from pipeline.nets import open_store
 from pipeline.settings import Settings
 from pipeline.vision import Vision
@@ -45,7 +46,7 @@ def main() -> None:
             place = number % period
             file.seek(min(place, period - place) * pixels)
             image = np.frombuffer(file.read(pixels), np.uint8).reshape(height, width, 3)
-            frame = Frame(image, t=number / 30, seq=number)
+            frame = seal(Frame(image, t=number / 30, seq=number))
             step = session.observe(frame, vision.see(frame))
             if step.verdict is not None:
                 verdicts += 1

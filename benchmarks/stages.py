@@ -26,6 +26,7 @@ from pipeline.liveness.passive import NETS, PassiveNet, PassiveScorer
 from pipeline.nets import open_store
 from pipeline.vision import BlazeFaceDetector, FaceEmbedder, FaceMesh, View, Vision, crop_batch
 from pipeline.vision.align import align, five_points
+from pipeline.vision.boxes import face_box
 from pipeline.vision.mesh import Mesh, Roi, roi_of_landmarks
 from pipeline.vision.pose import head_pose
 from pipeline.vision.quality import measure as measure_quality
@@ -67,7 +68,7 @@ def measure(options: Options, book: Book, *, whole: bool = True) -> None:
             }
             if whole:
                 for nets in options.nets:
-                    step = Whole(sequence, nets, threads, open_check=True)
+                    step = Whole(sequence, nets, threads)
                     runners[f"whole frame, {label(nets)}"] = Call(step, cores)
             group = f"stage {sequence.size} {threads} thread{'s' * (threads > 1)}"
             say(f"  {group}: {len(runners)} cases in turn")
@@ -91,12 +92,19 @@ def calls(options: Options, sequence: Sequence, threads: int) -> dict[str, Call]
     images, at = sequence.images, sequence.index
     rois = [roi_of_landmarks(face.landmarks) for face in faces]
 
+    try:
+        fine = FaceMesh(store.path("face_mesh_478"), threads=threads)
+        found_fine = {"mesh, 478 points": Call(lambda n: fine.locate(images[at(n)], rois[at(n)]))}
+    except ModelError:
+        found_fine = {}  # the finer mesh need not be there
     scorers = {name: PassiveNet(name, store.path(name), threads=threads) for name in nets}
     found: dict[str, Call] = {
         "detect": Call(lambda n: detector.detect(images[at(n)])),
         "mesh": Call(lambda n: mesh.locate(images[at(n)], rois[at(n)])),
         "vision, whole": Call(_vision(sequence, vision)),
+        "vision, a single picture": Call(lambda n: vision.look(images[at(n)])),
     }
+    found |= found_fine
     for name, net in scorers.items():
         found[f"liveness net {name}, crop and net"] = Call(
             lambda n, net=net: net.log_odds(images[at(n)], faces[at(n)].box)
@@ -113,6 +121,7 @@ def calls(options: Options, sequence: Sequence, threads: int) -> dict[str, Call]
     tracker = FaceTracker(detector, known, TrackLimits(detect_every=int(NEVER)))
     found["convert, an array that must be copied"] = Call(lambda n: normalise_image(images[at(n)][:]))
     found["track, without mesh and detector"] = Call(_track(tracker, known, sequence))
+    found["face box"] = Call(lambda n: face_box(faces[at(n)].landmarks))
     found["five points"] = Call(lambda n: five_points(faces[at(n)].landmarks))
     found["pose"] = Call(lambda n: head_pose(faces[at(n)].landmarks))
     found["align 112x112"] = Call(lambda n: align(images[at(n)], faces[at(n)].five, ALIGNED))

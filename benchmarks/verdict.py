@@ -81,16 +81,17 @@ def measure(options: Options, book: Book) -> None:
             if p95 is not None:
                 book.target(f"{group}: video time to the verdict, p95", p95, "ms", most=most)
         for label in ("live", "spoof"):
-            clips = _clips(options.arguments.data, label)
+            paths = clips(options.arguments.data, label)
             group = f"gate, labelled clips, {label}"
-            if clips:
-                _check(book, gate, group, [lambda clip=clip: open_source(str(clip)) for clip in clips])
+            if paths:
+                _check(book, gate, group, [lambda clip=clip: open_source(str(clip)) for clip in paths])
             else:
                 book.skip(group, "not run: the labelled data is not on this machine")
     pin(options.outer)
 
 
-def _clips(data: Path, label: str) -> list[Path]:
+def clips(data: Path, label: str) -> list[Path]:
+    """Labelled clips of a kind, sorted; none where the folder is absent."""
     return sorted(p for p in (data / "video" / "faces" / label).glob("*") if p.suffix in CLIPS)
 
 

@@ -300,7 +300,7 @@ def match_parameters(person: Person, jpeg: bytes, query_id: str | None = None) -
     """``ServiceParameters`` of a ``match``, percent-encoded.
 
     base64 needs no escape in JSON, so the picture is put between the written texts as it is. Cost:
-    ``python -m benchmarks.upload_prep``.
+    ``python -m benchmarks stages``.
 
     Args:
         person: whose face it should be.
