@@ -156,16 +156,27 @@ def _crop_reflected(image: Image, box: F32, spec: CropSpec) -> Image:
     length = max(x2 - x1, y2 - y1) * spec.scale
     side = max(2, int(length))
     x, y = int((x1 + x2) / 2 - length / 2), int((y1 + y2) / 2 - length / 2)
-    if x >= 0 and y >= 0 and x + side <= width and y + side <= height:
-        region = image[y : y + side, x : x + side]
-    else:
-        rows = _mirror(np.arange(y, y + side), height)
-        columns = _mirror(np.arange(x, x + side), width)
-        region = image[rows[:, None], columns]
+    region = _mirrored_region(image, x, y, side)
     how = cv2.INTER_LINEAR
     if side != spec.size:
         how = cv2.INTER_AREA if side > spec.size else cv2.INTER_LANCZOS4
     return np.asarray(cv2.resize(region, (spec.size, spec.size), interpolation=how), dtype=np.uint8)
+
+
+def _mirrored_region(image: Image, x: int, y: int, side: int) -> Image:
+    """Square of a picture from (x, y) on, mirrored where the picture ends."""
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
+    inside = image[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
+    border = (y1 - y, y + side - y2, x1 - x, x + side - x2)
+    if not any(border):
+        return inside
+    if max(border[:2]) < inside.shape[0] and max(border[2:]) < inside.shape[1]:
+        # What is mirrored lies in the part that is there: OpenCV copies it row by row.
+        return np.asarray(cv2.copyMakeBorder(inside, *border, cv2.BORDER_REFLECT_101), dtype=np.uint8)
+    rows = _mirror(np.arange(y, y + side), height)
+    columns = _mirror(np.arange(x, x + side), width)
+    return np.asarray(image[rows[:, None], columns], dtype=np.uint8)
 
 
 def _mirror(index: NDArray[np.intp], length: int) -> NDArray[np.intp]:

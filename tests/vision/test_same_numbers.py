@@ -23,7 +23,7 @@ from pipeline.vision.boxes import (
     mesh_bounds,
     share_inside,
 )
-from pipeline.vision.crop import CropKind, CropSpec, to_planes
+from pipeline.vision.crop import CropKind, CropSpec, _mirror, _mirrored_region, to_planes
 from pipeline.vision.occlusion import (
     LOWER,
     LOWER_BIAS,
@@ -123,3 +123,18 @@ def test_the_first_problem_is_the_first_of_all(seen: View) -> None:
     for shown in (seen, dark, replace(seen, faces=2), View(face=None, faces=0, quality=None)):
         assert first_problem(shown) == next(iter(problems(shown)), None)
     assert first_problem(dark) is Reason.TOO_DARK
+
+
+@given(
+    height=st.integers(16, 60),
+    width=st.integers(16, 60),
+    x=st.integers(-90, 70),
+    y=st.integers(-90, 70),
+    side=st.integers(2, 120),
+)
+def test_a_mirrored_region_is_the_picture_at_mirrored_places(
+    height: int, width: int, x: int, y: int, side: int
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    rows, columns = _mirror(np.arange(y, y + side), height), _mirror(np.arange(x, x + side), width)
+    assert_array_equal(_mirrored_region(image, x, y, side), image[rows[:, None], columns])
