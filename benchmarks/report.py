@@ -218,6 +218,12 @@ class Book:
         """Of orders, pictures and draws."""
         return self._protocol.seed
 
+    @property
+    def busy(self) -> bool:
+        """True where the machine had a load above half of its cores when this began."""
+        cores = self._machine.get("cores")
+        return self._load is not None and isinstance(cores, int) and self._load > cores / 2
+
     def add_times(self, name: str, group: str, times: Times, **about: Any) -> Case:
         """Add a case that `harness.alternate` measured."""
         return self.add_case(
