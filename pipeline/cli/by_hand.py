@@ -88,9 +88,13 @@ def query(
     with _client(endpoint) as client:
         with _told(json_lines):
             result = client.query(query_id, biz_id, return_image=image is not None)
-        if image is not None and result.image is not None:
-            image.write_bytes(result.image)
-        _show({"event": "query", "code": result.code, "request_id": result.request_id}, json_lines)
+        told = {"event": "query", "code": result.code, "request_id": result.request_id}
+        if image is not None:
+            told["image"] = result.image is not None
+            if result.image is not None:
+                image.touch(mode=0o600)
+                image.write_bytes(result.image)
+        _show(told, json_lines)
 
 
 def _person(name: str, cert_number: str) -> Person:

@@ -55,7 +55,8 @@ class QueryResult:
 
     Attributes:
         code: 200.
-        image: picture of the check as JPEG bytes, hidden from the repr; None if it was not asked for.
+        image: picture of the check as JPEG bytes, hidden from the repr; None if it was not asked for, or the
+            service gave none.
         request_id: the service's, or None.
         sub_code: detailed code of the reference if the service tells one, or None.
     """
@@ -106,13 +107,14 @@ def read_query(answer: Answer, *, with_image: bool) -> QueryResult:
         with_image: a picture was asked for; without it one that came is dropped.
 
     Raises:
-        AnswerError: a picture was asked for and none came, or it is not base64.
+        AnswerError: a picture was asked for, and what came is not base64. That none came is no error: the
+            reference marks it as not required, and the result must not be lost with it.
     """
     image = None
-    if with_image:
-        text = answer.data.get("image")
-        if not isinstance(text, str) or not text:
-            raise AnswerError("The answer to query has no picture.")
+    text = answer.data.get("image")
+    if with_image and text not in (None, ""):
+        if not isinstance(text, str):
+            raise AnswerError("The answer's picture is not text.")
         image = _picture(text)
     return QueryResult(answer.code, image, request_id_of(answer), answer.sub_code)
 
