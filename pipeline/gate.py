@@ -11,7 +11,7 @@ from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from pipeline.camera import Source, is_trusted
+from pipeline.camera import Source, judge_source
 from pipeline.errors import (
     ClientCode,
     ConsentError,
@@ -207,14 +207,17 @@ class Gate:
     def _steps(
         self, source: Source, person: Person | None, consent: str | None, display: Display | None
     ) -> Iterator[Guidance | Result]:
-        trusted = is_trusted(source.info, self.settings.trusted_sources)
-        if self.settings.mode == "verify" and not trusted and not self.settings.allow_test_source:
-            yield self._failed(Reason.INJECTED_SOURCE, ClientCode.REJECTED)
+        settings = self.settings
+        seen = judge_source(source.info, settings.trusted_sources, settings.pinned_camera)
+        wanted = settings.mode == "verify" and not settings.allow_test_source
+        if not seen.trusted and (wanted or settings.pinned_camera is not None):
+            log.warning("source refused: %s", seen.reason)
+            yield self._failed(Reason.INJECTED_SOURCE, ClientCode.REJECTED, hint=seen.reason)
             return
         if self.settings.flash and display is None:
             yield self._failed(Reason.NO_FLASH_PROOF, ClientCode.INTERRUPTED)
             return
-        test_source = not trusted and self.settings.mode == "verify"
+        test_source = not seen.trusted and self.settings.mode == "verify"
 
         self._vision.reset()
         flash = [] if display is None else [_flash(display)]
@@ -297,13 +300,15 @@ class Gate:
             hint=error.hint if error else None,
         )
 
-    def _failed(self, reason: Reason, code: ClientCode, error: LivegateError | None = None) -> Result:
+    def _failed(
+        self, reason: Reason, code: ClientCode, error: LivegateError | None = None, *, hint: str | None = None
+    ) -> Result:
         return Result(
             code,
             self.settings.mode,
             reason,
             error=error.code if error else None,
-            hint=error.hint if error else None,
+            hint=error.hint if error else hint,
         )
 
 

@@ -158,6 +158,12 @@ class Settings(BaseSettings):
         (),
         description="identities of further cameras that may lead to an upload, as `livegate doctor` prints",
     )
+    pinned_camera: str | None = Field(
+        None,
+        min_length=3,
+        description="identity of the one camera that may be used, as `livegate doctor` prints; any other "
+        "source is refused, in every mode",
+    )
     camera_width: int | None = Field(None, ge=160, le=7680)
     camera_height: int | None = Field(None, ge=120, le=4320)
     camera_fps: float | None = Field(None, gt=0, le=240)

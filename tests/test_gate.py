@@ -129,6 +129,62 @@ def test_file_or_synthetic_frames_lead_to_no_upload_without_the_test_switch(stan
     assert service.uploads == []
 
 
+def test_a_pinned_gate_takes_no_other_source_in_any_mode(stand_in: list[Image]) -> None:
+    pinned = {"pinned_camera": "usb:046d:0825:3F2A", "allow_test_source": True}
+    for mode in ("liveness", "verify"):
+        service = FakeService()
+        settings = Settings(mode=mode, **pinned)
+        with Gate(settings, service=service if mode == "verify" else None) as gate:
+            call = {"person": PERSON, "consent": CONSENT} if mode == "verify" else {}
+            result = gate.check(SyntheticSource(stand_in), **call)
+        assert (result.code, result.reason) == (ClientCode.REJECTED, Reason.INJECTED_SOURCE)
+        assert result.hint is not None
+        assert "pinned" in result.hint
+        assert service.uploads == []
+
+
+class FakeDisplay:
+    """Shows everything, and remembers it; or declines."""
+
+    def __init__(self, *, declines: bool = False) -> None:
+        self.shown: list[tuple[int, int, int]] = []
+        self._declines = declines
+
+    def show(self, rgb: tuple[int, int, int]) -> bool:
+        self.shown.append(rgb)
+        return not self._declines
+
+
+def test_a_gate_with_a_flash_passes_nobody_without_a_display(stand_in: list[Image]) -> None:
+    with Gate(Settings(flash=True)) as gate:
+        result = gate.check(SyntheticSource(stand_in))
+    assert (result.code, result.reason) == (ClientCode.INTERRUPTED, Reason.NO_FLASH_PROOF)
+
+
+def test_a_face_that_does_not_answer_to_the_flash_ends_undecided(stand_in: list[Image]) -> None:
+    display = FakeDisplay()
+    with Gate(Settings(flash=True)) as gate:
+        result = gate.check(SyntheticSource(itertools.cycle(stand_in), fps=15), display=display)
+    assert result.code is not ClientCode.PASSED
+    assert result.reason in {Reason.NO_FLASH_PROOF, Reason.INJECTED_SOURCE}
+    assert len(set(display.shown)) > 8
+    red, green, blue = display.shown[-1]
+    assert red == green == blue
+
+
+def test_declining_the_colours_ends_undecided_at_once(stand_in: list[Image]) -> None:
+    display = FakeDisplay(declines=True)
+    with Gate(Settings(flash=True)) as gate:
+        result = gate.check(SyntheticSource(stand_in), display=display)
+    assert (result.code, result.reason) == (ClientCode.INTERRUPTED, Reason.NO_FLASH_PROOF)
+    assert len(display.shown) == 2
+
+
+def test_a_display_without_a_flash_is_refused(stand_in: list[Image]) -> None:
+    with Gate(Settings()) as gate, pytest.raises(UsageError, match="display"):
+        gate.check(SyntheticSource(stand_in), display=FakeDisplay())
+
+
 @pytest.mark.parametrize("consent", [None, "", "  "])
 def test_no_consent_no_frame(consent: str | None) -> None:
     def frames() -> Iterator[Image]:

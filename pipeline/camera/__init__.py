@@ -15,6 +15,7 @@ from pipeline.camera.source import (
     SyntheticSource,
     is_trusted,
 )
+from pipeline.camera.trust import SourceVerdict, judge_source
 from pipeline.camera.watchdog import LiveStats, Loss
 
 __all__ = [
@@ -35,11 +36,13 @@ __all__ = [
     "Source",
     "SourceInfo",
     "SourceOptions",
+    "SourceVerdict",
     "SyntheticSource",
     "SystemClock",
     "decode_picture",
     "identify",
     "is_trusted",
+    "judge_source",
     "list_cameras",
     "load_picture",
     "normalise_image",

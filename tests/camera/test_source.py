@@ -15,6 +15,7 @@ from pipeline.camera import (
     SourceOptions,
     SyntheticSource,
     is_trusted,
+    judge_source,
 )
 from pipeline.errors import FrameError, SourceLostError, UsageError
 
@@ -158,3 +159,26 @@ def test_everything_that_the_room_offers_can_be_imported() -> None:
     assert sorted(pipeline.camera.__all__) == sorted(set(pipeline.camera.__all__))
     for name in pipeline.camera.__all__:
         assert hasattr(pipeline.camera, name)
+
+
+def test_a_verdict_has_its_reason() -> None:
+    assert judge_source(DEVICE).trusted
+    assert judge_source(DEVICE).reason == DEVICE.reason
+    refused = judge_source(VIRTUAL)
+    assert not refused.trusted
+    assert refused.reason == VIRTUAL.reason
+    listed = judge_source(VIRTUAL, ["virtual:video9"])
+    assert listed.trusted
+    assert "list" in listed.reason
+
+
+def test_a_pinned_camera_is_that_one_or_none() -> None:
+    assert judge_source(DEVICE, pinned=DEVICE.id).trusted
+    other = judge_source(DEVICE, [DEVICE.id], pinned="usb:0000:0000:X")
+    assert not other.trusted
+    assert "pinned" in other.reason
+
+
+def test_pinning_makes_nothing_trusted() -> None:
+    assert not judge_source(VIRTUAL, pinned=VIRTUAL.id).trusted
+    assert judge_source(VIRTUAL, [VIRTUAL.id], pinned=VIRTUAL.id).trusted

@@ -1,8 +1,8 @@
 """Mean linear light at points of the face and of the background beside it, frame by frame.
 
 Around each point a grid of pixels is taken, so a frame costs a few thousand look-ups whatever its size. Light
-is linearised by the sRGB curve; a camera's own curve differs, which changes the size of a response by a factor
-and not its course in time.
+is linearised by the sRGB curve; a camera's own curve differs, which changes the size of a response by a
+factor and not its course in time.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ class RegionMeter:
         centre, half = (low + high) / 2, (high - low) / 2
         circle = np.column_stack([np.cos(_RING), np.sin(_RING)])
         self._ring = np.concatenate([centre + radius * half * circle for radius in _RADII])
+        self._neighbours = neighbours(landmarks)
 
     def measure(self, image: Image, landmarks: F32, t: float) -> RegionSample:
         """Take one frame.
@@ -105,23 +106,29 @@ class RegionMeter:
             face=_around(image, points, _REACH * width, 0.5),
             ring=_around(image, self._ring, _REACH * width, 0.9),
             places=(points - middle) / max(width / 2, 1e-6),
-            normals=point_normals(landmarks),
+            normals=point_normals(landmarks, self._neighbours),
         )
 
 
-def point_normals(landmarks: F32) -> F64:
-    """Outward unit normals at `POINTS`: of the plane through each point's ten nearest.
+def neighbours(landmarks: F32) -> NDArray[np.intp]:
+    """Mesh points that each of `POINTS` takes its plane from: itself and its nine nearest, (42, 10)."""
+    mesh = landmarks[:468].astype(np.float64)
+    distance = np.sum((mesh[None] - mesh[POINTS][:, None]) ** 2, axis=2)
+    return np.asarray(np.argpartition(distance, 10, axis=1)[:, :10])
+
+
+def point_normals(landmarks: F32, nearest: NDArray[np.intp]) -> F64:
+    """Outward unit normals at `POINTS`.
 
     Args:
         landmarks: float32 (468 or 478, 3), pixels; z in the same scale, smaller is nearer.
+        nearest: of `neighbours`.
 
     Returns:
         float64 (42, 3).
     """
-    mesh = landmarks[:468].astype(np.float64)
-    distance = np.sum((mesh[None] - mesh[POINTS][:, None]) ** 2, axis=2)
-    nearest = mesh[np.argpartition(distance, 10, axis=1)[:, :10]]
-    offsets = nearest - nearest.mean(axis=1, keepdims=True)
+    offsets = landmarks[nearest].astype(np.float64)
+    offsets -= offsets.mean(axis=1, keepdims=True)
     normals = np.linalg.eigh(offsets.transpose(0, 2, 1) @ offsets)[1][:, :, 0]
     return np.asarray(normals * np.where(normals[:, 2:] > 0, -1.0, 1.0))
 

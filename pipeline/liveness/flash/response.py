@@ -1,8 +1,8 @@
 """Does the face answer to the colours that were shown, and to no others?
 
 In linear light a patch of skin sends ``g(t) rho (A + F E(t - d))`` to the camera: exposure gain g, albedo
-rho, ambient light A, the screen's light E after a delay d, and F for distance and angle. The background beside
-the face has the same g and hardly any F. So in each colour channel
+rho, ambient light A, the screen's light E after a delay d, and F for distance and angle. The background
+beside the face has the same g and hardly any F. So in each colour channel
 
     y(t) = log face(t) - log ring(t) ~ const + (F / A) E(t - d) + slow drift + noise
 
@@ -63,6 +63,7 @@ class Response:
         points: float64 (42,), `size` at each of `regions.POINTS`; NaN where it was not seen.
         places: float64 (42, 2), where they were, mean over the frames; see `RegionSample`.
         normals: float64 (42, 3), where they faced, mean over the frames.
+        light: float64 (42,), mean linear light there.
         ring_size: `size` of the background, its gain taken from nowhere; NaN without one.
         decoded: int8 (2, 12), the two colour codes as read off the face, whatever was shown.
         clean: smaller share of the energy of the two colour signals that `decoded` explains, in [0, 1].
@@ -78,6 +79,7 @@ class Response:
     points: F64
     places: F64
     normals: F64
+    light: F64
     ring_size: float
     decoded: NDArray[np.int8]
     clean: float
@@ -145,7 +147,7 @@ def fit_response(
     weighted = template @ whitener
     energy = float(np.sum(weighted * template)) * (1 + _RIDGE) + 1e-12
     sizes = np.einsum("tc,trc->r", weighted, alone) / energy
-    decoded, clean = _decode(y, rest @ held[at], axes)
+    decoded, clean = max((_decode(y, rest @ weights, axes) for weights in held), key=lambda read: read[1])
     return Response(
         p=float(np.mean(best >= best[0] - 1e-9)),
         statistic=float(best[0]),
@@ -160,6 +162,7 @@ def fit_response(
         points=np.where(used, sizes, np.nan),
         places=np.mean([s.places for s in samples], axis=0),
         normals=np.mean([s.normals for s in samples], axis=0),
+        light=np.exp(logs.mean(axis=(0, 2))),
         ring_size=float(np.sum(weighted * (rest @ _tame(ring)))) / energy,
         decoded=decoded,
         clean=clean,

@@ -23,6 +23,8 @@ RELIEF: Final = 5.0
 """Smallest F ratio of a head, see `geometry`."""
 SPREAD: Final = 0.06
 """And the smallest relative change of the response that its normals explain."""
+GLOSS: Final = 0.4
+"""Largest slope of the response over darkness. Simulated heads stay below 0.25."""
 CLEAN: Final = 0.8
 """Share of the colour signals that read-off codes must explain before they count as another sequence."""
 WRONG: Final = 0.25
@@ -39,7 +41,7 @@ class FlashVerdict:
         why: a few words for the operator.
         p: p-value of the response; NaN where nothing was fitted.
         size, ring_size, delay_s: see `Response`.
-        relief, spread: see `Relief`.
+        relief, spread, gloss: see `Relief`.
         frames: frames that were used.
     """
 
@@ -51,6 +53,7 @@ class FlashVerdict:
     delay_s: float = math.nan
     relief: float = math.nan
     spread: float = math.nan
+    gloss: float = math.nan
     frames: int = 0
 
     @classmethod
@@ -67,7 +70,7 @@ def judge_response(response: Response | None) -> FlashVerdict:
     """
     if response is None:
         return FlashVerdict.without("unproved", "too few frames, or nothing to compare the face with")
-    shape = relief(response.points, response.places, response.normals)
+    shape = relief(response.points, response.places, response.normals, response.light)
     state, why = _judge(response, shape)
     return FlashVerdict(
         state,
@@ -78,6 +81,7 @@ def judge_response(response: Response | None) -> FlashVerdict:
         response.delay_s,
         shape.ratio,
         shape.spread,
+        shape.gloss,
         response.frames,
     )
 
@@ -91,6 +95,8 @@ def _judge(response: Response, shape: Relief) -> tuple[State, str]:
         return "unproved", "the answer is too weak"
     if not abs(response.ring_size) <= RING_SHARE * response.size:
         return "unproved", "the background answers like the face"
+    if not shape.gloss <= GLOSS:
+        return "unproved", "the answer lies on a glossy surface"
     if not (shape.ratio >= RELIEF and shape.spread >= SPREAD):
         return "unproved", "the answer does not follow the shape of a head"
     return "proved", "a head answered"
