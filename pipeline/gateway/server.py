@@ -199,7 +199,9 @@ def serve(
 
             def ready() -> None:
                 if ready_callback is not None:
-                    ready_callback(url_of(host, listener), admin and url_of(options.admin_host, admin))
+                    ready_callback(
+                        url_of(host, listener), None if admin is None else url_of(options.admin_host, admin)
+                    )
 
             Server(gateway, options, admin=admin, ready=ready).run(sockets=[listener])
     finally:

@@ -102,7 +102,7 @@ def serve_workers(
         admin = stack.enter_context(admin_listening(options))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="livegate-metrics-")))
         stack.enter_context(_variable(FOLDER_VARIABLE, str(folder)))
-        urls = url_of(host, listener), admin and url_of(options.admin_host, admin)
+        urls = url_of(host, listener), None if admin is None else url_of(options.admin_host, admin)
 
         def ready() -> None:
             if ready_callback is not None:
