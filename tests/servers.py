@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -90,6 +89,8 @@ def run_postgresql() -> Iterator[PostgreSQL]:
     folder = Path(tempfile.mkdtemp(prefix="livegate-pg-"))
     try:
         if os.getuid() == 0:  # the server refuses to run as root
+            import pwd
+
             try:
                 entry = pwd.getpwnam("postgres")
             except KeyError:

@@ -57,6 +57,7 @@ def _lock(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # A migration of a large table, or the wait for another process's, may outlast a request's limits.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE_S}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     elif connection.dialect.name in ("mysql", "mariadb"):
