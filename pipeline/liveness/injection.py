@@ -22,10 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.camera.frame import Frame, Image
-from pipeline.liveness.cues import CueContext, CueReading, CueRole
-from pipeline.reasons import Reason
-from pipeline.vision import View
+from pipeline.camera.frame import Image
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -137,23 +134,7 @@ class RepeatMeter:
             ratio = max(0.0, best) / motion
             self.lowest = ratio if math.isnan(self.lowest) else min(self.lowest, ratio)
 
-
-class RepeatCue:
-    """Denies a stream that repeats itself: a looped clip, played forwards or to and fro.
-
-    What it was measured on, and what it cost, is in docs/pad-results/2026-11-24-injection.md.
-    """
-
-    name = "repeat"
-    role = CueRole.DENY
-
-    def __init__(self, context: CueContext) -> None:
-        self._meter = RepeatMeter()
-
-    def update(self, frame: Frame, view: View) -> CueReading:
-        """Value: the smallest ratio so far, about 1 for what never comes back; 0 for exact repeats."""
-        meter = self._meter
-        meter.see(frame.image)
-        if meter.exact >= EXACT:
-            return CueReading(0.0, Reason.INJECTED_SOURCE)
-        return CueReading(meter.lowest, Reason.INJECTED_SOURCE if meter.lowest < BOUND else None)
+    @property
+    def repeats(self) -> bool:
+        """True once the stream came back to what it showed before."""
+        return self.exact >= EXACT or self.lowest < BOUND

@@ -24,7 +24,7 @@ RELIEF: Final = 5.0
 SPREAD: Final = 0.06
 """And the smallest relative change of the response that its normals explain."""
 GLOSS: Final = 0.4
-"""Largest slope of the response over darkness. Simulated heads stay below 0.25."""
+"""Largest slope of the response over darkness. Of 34 simulated heads 33 stay at it or below."""
 CLEAN: Final = 0.8
 """Share of the colour signals that read-off codes must explain before they count as another sequence."""
 WRONG: Final = 0.25
