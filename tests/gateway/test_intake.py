@@ -364,3 +364,34 @@ def test_a_png_whose_chunks_lead_nowhere_is_not_decoded(monkeypatch: Any, end: s
         at = data.index(b"IDAT") - 4
         data = data[:at] + struct.pack(">I", 2**31) + data[at + 4 :]
     assert decode_picture(data, PictureLimits()) is PictureProblem.UNREADABLE
+
+
+def test_a_png_of_more_pixels_than_its_header_says_is_not_decoded(monkeypatch: Any) -> None:
+    import cv2
+
+    packed = zlib.compress(b"\0" * 50_000_000, 9)
+    data = png(100, 100)
+    at, end = data.index(b"IDAT") - 4, data.index(b"IEND") - 4
+    body = b"IDAT" + packed
+    bomb = (
+        data[:at] + struct.pack(">I", len(packed)) + body + struct.pack(">I", zlib.crc32(body)) + data[end:]
+    )
+    monkeypatch.setattr(cv2, "imdecode", lambda *_, **__: pytest.fail("the decoder was called"))
+    assert decode_picture(bomb, PictureLimits()) is PictureProblem.UNREADABLE
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("size", [(64, 64), (65, 200), (600, 67)])
+def test_honest_pngs_of_every_depth_unpack_to_what_they_say(
+    channels: int, dtype: str, size: tuple[int, int]
+) -> None:
+    import cv2
+    import numpy as np
+
+    shape = size if channels == 1 else (*size, channels)
+    image = np.random.default_rng(0).integers(0, 255, shape).astype(dtype)
+    data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 0])[1].tobytes()
+    decoded = decode_picture(data, PictureLimits())
+    assert not isinstance(decoded, PictureProblem)
+    assert decoded.shape == (*size, 3)

@@ -18,6 +18,7 @@ from pipeline.gateway.operation.watch import stage_of
 from pipeline.gateway.options import GatewayOptions
 from pipeline.gateway.service import CERT_NUMBER_LENGTH, NAME_LENGTH
 from pipeline.gateway.terms import METHODS
+from pipeline.protocol.attestation import ATTESTATION_HEADER, MAX_ATTESTATION
 from pipeline.protocol.codes import (
     ACTION,
     DETAILED_CODES,
@@ -153,7 +154,14 @@ def _call(verb: str) -> dict[str, Any]:
                 "required": False,
                 "description": "Percent-encoded reference of the person's consent to keep the picture.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": MAX_CONSENT * 12},
-            }
+            },
+            {
+                "name": ATTESTATION_HEADER,
+                "in": "header",
+                "required": False,
+                "description": "What the device says of the verification: a signed JWS, for match.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ATTESTATION},
+            },
         ],
         "responses": responses,
     }
