@@ -57,7 +57,8 @@ def gateway_options(settings: Settings) -> GatewayOptions:
     """How an embedded gateway answers, out of the settings.
 
     Raises:
-        SettingsError: evidence is to be kept and its public key can't be used.
+        SettingsError: evidence is to be kept and its public key can't be used, or pictures are to be given
+            back beside it.
     """
     from pipeline.evidence import sealed_evidence
     from pipeline.gateway import (
