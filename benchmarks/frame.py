@@ -313,6 +313,7 @@ def _conclude(book: Book, group: str, options: Options) -> None:
         floor = f"{group}: floor: face_mesh + {label(nets)}"
         if floor in book.cases:
             book.target(f"{ours}, over its floor", book.compare(ours, floor).ratio, "times", most=OVER_FLOOR)
+            _by_processor_time(book, ours, floor)
         for pace in Pace:
             name = ours if pace is Pace.EVERY else f"{ours}, {pace.value}"
             if name in book.cases:
@@ -334,8 +335,16 @@ def _conclude(book: Book, group: str, options: Options) -> None:
                     book.skip(f"{name}: comparison", f"not compared: it found {theirs:.0%} of the faces")
                 else:
                     ratio = book.compare(name, ours).ratio
+                    _by_processor_time(book, name, ours)
                     if least is not None:
                         book.target(f"{name}, over {label(nets)}", ratio, "times", least=least)
+
+
+def _by_processor_time(book: Book, over: str, under: str) -> None:
+    """The ratio that a shared machine leaves standing: others' work stretches the wall clock far more."""
+    a, b = book.cases[over].cpu_ms, book.cases[under].cpu_ms
+    if a and b:
+        book.add_number(f"{over} / {under}, by processor time", a / b, "times", "means, all threads")
 
 
 def profile(options: Options, frames: int = 600) -> str:

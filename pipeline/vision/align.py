@@ -61,7 +61,7 @@ def _similarity_of_one(source: NDArray[np.floating], target: NDArray[np.floating
     count = len(s)
     s_mean, t_mean = complex(s.sum()) / count, complex(t.sum()) / count
     s0, t0 = s - s_mean, t - t_mean
-    a = complex(np.vdot(s0, t0)) / max(np.vdot(s0, s0).real, 1e-12)
+    a = complex(np.vdot(s0, t0)) / max(float(np.vdot(s0, s0).real), 1e-12)
     b = t_mean - a * s_mean
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
