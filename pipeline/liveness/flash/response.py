@@ -136,8 +136,8 @@ def fit_response(
     for k, weights in enumerate(held):
         fitted = rest @ weights
         signal = (axes @ whitener @ (y.T @ fitted)).ravel()
-        energy = np.kron(axes @ whitener @ axes.T, fitted.T @ fitted)
-        norm = np.einsum("ni,ij,nj->n", bank, energy, bank, optimize=True)
+        gram = np.kron(axes @ whitener @ axes.T, fitted.T @ fitted)
+        norm = np.einsum("ni,ij,nj->n", bank, gram, bank, optimize=True)
         score = bank @ signal / np.sqrt(np.maximum(norm, 1e-12))
         best = np.maximum(best, score)
         own[k] = score[0]
