@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from pipeline.errors import EnrollError
-from pipeline.gateway import EnrollReport, enroll
-from pipeline.gateway.enrolment import _SENTENCES
+from pipeline.gateway import Duplicates, EnrollReport, FaceIndex, enroll
+from pipeline.gateway.enrolment import _SENTENCES, DUPLICATE_SCORE
 from pipeline.gateway.faces import FaceReading
 from pipeline.gateway.picture import PictureProblem
+from pipeline.gateway.scoring import cosine_of, score_of
 from pipeline.protocol.cert_number import CertCheck
 
 LI, WANG = "440524188001010014", "110105194912310038"
@@ -206,3 +208,66 @@ def test_reports_and_logs_name_nobody(run: Any, kit: Any, tmp_path: Path, caplog
 
 def test_every_reason_has_a_sentence() -> None:
     assert set(PictureProblem) <= set(_SENTENCES)
+
+
+# one face, two numbers
+
+
+def put_twice(folder: Path, kit: Any) -> None:
+    put(folder, f"a_{kit.number}.jpg", kit.picture(1))
+    put(folder, f"b_{LI}.jpg", kit.picture(2))
+    put(folder, f"c_{WANG}.jpg", kit.picture(1))
+
+
+def told(report: EnrollReport) -> list[tuple[str | None, int, tuple[int, ...]]]:
+    return [(row.reason, row.duplicates, row.same_as) for row in report.rows]
+
+
+def test_a_face_under_a_second_number_is_enrolled_with_a_warning(run: Any, kit: Any, tmp_path: Path) -> None:
+    put_twice(tmp_path / "in", kit)
+    report = run(tmp_path / "in")
+    assert told(report) == [(None, 0, ()), (None, 0, ()), (None, 1, (1,))]
+    assert report.rows[2].duplicate_sentence.endswith("(row 1 of this run)")
+    assert run.caller.match(kit.picture(1), "c", WANG).data["score"] > 95
+    shown = report.as_dict()["likely_duplicates"]
+    assert shown == [{"row": 3, "number": "*" * 16 + "38", "people": 1, "same_as_rows": [1]}]
+
+
+def test_or_it_is_refused_and_the_others_are_enrolled(run: Any, kit: Any, tmp_path: Path) -> None:
+    put_twice(tmp_path / "in", kit)
+    report = run(tmp_path / "in", duplicates=Duplicates.REFUSE)
+    assert told(report) == [(None, 0, ()), (None, 0, ()), ("likely_duplicate", 1, (1,))]
+    assert run.caller.match(kit.picture(1), "c", WANG).code == 400
+    put(tmp_path / "again", f"d_{WANG}.jpg", kit.picture(2))
+    assert told(run(tmp_path / "again", duplicates=Duplicates.REFUSE)) == [("likely_duplicate", 1, ())]
+    put(tmp_path / "free", f"d_{WANG}.jpg", kit.picture(3))
+    assert told(run(tmp_path / "free", duplicates=Duplicates.REFUSE)) == [(None, 0, ())]
+
+
+def test_or_nothing_is_searched(run: Any, kit: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(FaceIndex, "find", lambda *_, **__: pytest.fail("searched"))
+    put_twice(tmp_path / "in", kit)
+    assert told(run(tmp_path / "in", duplicates=Duplicates.OFF)) == [(None, 0, ())] * 3
+
+
+def test_a_person_s_own_pictures_are_no_duplicates(run: Any, kit: Any, tmp_path: Path) -> None:
+    put(tmp_path / "in", f"a_{kit.number}.jpg", kit.picture(1))
+    put(tmp_path / "in", f"a_{kit.number}.png", kit.picture(1))
+    for _ in range(2):
+        assert told(run(tmp_path / "in", duplicates=Duplicates.REFUSE)) == [(None, 0, ())] * 2
+
+
+def test_a_duplicate_begins_at_the_mark_of_the_score_map(run: Any, kit: Any, tmp_path: Path) -> None:
+    """The second face is just below the mark, the third, on the other side of the first, just above."""
+    at = cosine_of(DUPLICATE_SCORE)
+    assert score_of(at + 1e-6) >= DUPLICATE_SCORE > score_of(at - 1e-3)
+    left = [(1.0, 0), (at - 1e-4, 1), (at + 1e-6, -1)]
+
+    class Scripted(kit.embedder):
+        def read(self, image: Any) -> FaceReading:
+            cosine, side = left.pop(0)
+            vector = np.array([cosine, side * (1 - cosine**2) ** 0.5], np.float32)
+            return FaceReading(vector, 100.0, 1, 0.0)
+
+    put_twice(tmp_path / "in", kit)
+    assert told(run(tmp_path / "in", Scripted())) == [(None, 0, ()), (None, 0, ()), (None, 1, (1,))]
