@@ -27,9 +27,9 @@ from pipeline.camera.frame import Image
 from pipeline.liveness.injection import BOUND, EXACT, RepeatMeter, signature
 
 F64 = NDArray[np.float64]
-WIDTH: Final = 480
+WIDTH: Final = 240
 """Pixels that clips are reduced to for the made-up streams."""
-PREFIX: Final = 45
+PREFIX: Final = 36
 """Frames of a clip that a loop repeats."""
 
 

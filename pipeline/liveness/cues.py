@@ -19,6 +19,7 @@ import numpy as np
 
 from pipeline.camera.frame import Frame
 from pipeline.errors import SettingsError
+from pipeline.liveness.injection import EXACT, RepeatMeter
 from pipeline.liveness.motion import BOUND as MOTION_BOUND
 from pipeline.liveness.motion import face_grey, motion_ratio
 from pipeline.reasons import Reason
@@ -139,9 +140,34 @@ class MotionCue:
         return CueReading(self._largest, confirmed=self._largest >= MOTION_BOUND)
 
 
-CUES: Final[Mapping[str, CueFactory]] = {FrozenCue.name: FrozenCue, MotionCue.name: MotionCue}
+class RepeatCue:
+    """Denies a stream that shows what it showed before: a looped clip, played forwards or to and fro.
+
+    Value: the smallest ratio so far of the distance between two visits to that between neighbouring frames,
+    see `pipeline.liveness.injection`; 0 for exact repeats, NaN before anything could be compared.
+    """
+
+    name = "repeat"
+    role = CueRole.DENY
+
+    def __init__(self, context: CueContext) -> None:
+        self._meter = RepeatMeter()
+
+    def update(self, frame: Frame, view: View) -> CueReading:
+        """Value: see the class."""
+        meter = self._meter
+        meter.see(frame.image)
+        value = 0.0 if meter.exact >= EXACT else meter.lowest
+        return CueReading(value, Reason.INJECTED_SOURCE if meter.repeats else None)
+
+
+CUES: Final[Mapping[str, CueFactory]] = {
+    FrozenCue.name: FrozenCue,
+    MotionCue.name: MotionCue,
+    RepeatCue.name: RepeatCue,
+}
 """Cues by the name that settings and results use."""
-DEFAULT_CUES: Final = (FrozenCue.name, MotionCue.name)
+DEFAULT_CUES: Final = (FrozenCue.name, MotionCue.name, RepeatCue.name)
 
 
 @dataclass(frozen=True, slots=True)
