@@ -13,7 +13,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import pad_clips
-from benchmarks.pad_data import WORK, Stills, clips, fit_half, read_stills, share
+from benchmarks.pad_data import WORK, Stills, fit_half, read_clip, read_manifest, read_stills, share
 from benchmarks.pad_stills import FULL_FRAMES, ROOT, facts, fit_line, today
 from pipeline.camera.frame import Frame, Image
 from pipeline.evaluation.curve import auc, equal_error, error_curve
@@ -50,10 +50,13 @@ CLIPS: Final = (
     "The whole decision on eight clips of seven people, five live and three replays: verdicts, not rates."
     " A live clip counts where it passes, an attack where it passes and where it is refused; the others "
     "end undecided. Time is video time to the verdict, median over the clips that ended before their end."
-    " *Still*: the frame of each live clip that looks most live, shown for the whole check as an injected"
-    " picture would be (simulated), bare and with sensor noise of 2 grey levels: how many of them pass."
+    " *Still*: the frame of each live clip that looks most live, shown for two seconds as an injected "
+    "picture would be (simulated), bare and with sensor noise of 2 grey levels: how many of them pass."
 )
 NOISE: Final = 2.0
+GRAINS: Final = 6
+"""Different exposures of a still, shown in turn."""
+STILL_S: Final = 2.0
 VETOES: Final = frozenset(Reason) - {Reason.UNDECIDED, Reason.SPOOF, Reason.NO_FACE}
 """Reasons that are not the sum's; guidance that a clip ended with is among them."""
 
@@ -72,6 +75,23 @@ class Scene:
     frames: list[Frame]
     views: list[View]
     odds: dict[float, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One form of the decision and what it said.
+
+    Attributes:
+        label: its row's name.
+        nets, calibration, cues: what it decides by.
+        verdicts: kind of scene and verdict, in the order of the scenes.
+    """
+
+    label: str
+    nets: tuple[str, ...]
+    calibration: Calibration
+    cues: tuple[str, ...]
+    verdicts: list[tuple[str, Verdict]]
 
 
 class Recalled:
@@ -193,19 +213,17 @@ def stills_table(
     return table, numbers
 
 
-def scenes(data: Path, clip_scores: Path) -> list[Scene]:
-    """Clips looked at once by the gate's own vision, with the log-odds that were kept for their frames."""
+def scenes(data: Path, clip_scores: Path) -> Iterator[Scene]:
+    """Clips one by one, looked at by the gate's own vision, with the log-odds kept for their frames."""
     vision = Vision(open_store())
     kept = json.loads(clip_scores.read_text("utf-8"))
-    found = []
-    for (row, _, frames), entry in zip(clips(data), kept, strict=True):
+    for row, entry in zip(read_manifest(data / "video_all.tsv"), kept, strict=True):
         vision.reset()
-        mine = [frame for frame in frames if frame.t <= LONGEST_S]
+        _, frames = read_clip(data / row["path"], limit=int(LONGEST_S * entry["fps"]) + 1)
         odds = {
             t: {name: values[i] for name, values in entry["odds"].items()} for i, t in enumerate(entry["t"])
         }
-        found.append(Scene(row["label"], mine, [vision.see(frame) for frame in mine], odds))
-    return found
+        yield Scene(row["label"], frames, [vision.see(frame) for frame in frames], odds)
 
 
 def still(scene: Scene, nets: Sequence[str], noise: float) -> Scene | None:
@@ -219,21 +237,22 @@ def still(scene: Scene, nets: Sequence[str], noise: float) -> Scene | None:
         return None
     _, best, view = max(good, key=lambda entry: entry[0])
     rng = np.random.default_rng(0)
-    frames = []
-    for seq in range(int(LONGEST_S * 30)):
-        image = best.image
-        if noise:
-            grain = noise * rng.standard_normal(image.shape, dtype=np.float32)
-            image = np.clip(image + grain, 0, 255).astype(np.uint8)
-        frames.append(Frame(np.ascontiguousarray(image), t=seq / 30, seq=seq))
+    images = [best.image]
+    if noise:
+        grain = [noise * rng.standard_normal(best.image.shape, dtype=np.float32) for _ in range(GRAINS)]
+        images = [np.clip(best.image + g, 0, 255).astype(np.uint8) for g in grain]
+    frames = [
+        Frame(np.ascontiguousarray(images[seq % len(images)]), t=seq / 30, seq=seq)
+        for seq in range(int(STILL_S * 30))
+    ]
     kind = "still with noise" if noise else "still"
     return Scene(kind, frames, [view] * len(frames), {f.t: scene.odds[best.t] for f in frames})
 
 
-def run_clip(scene: Scene, nets: Sequence[str], calibration: Calibration, cues: Sequence[str]) -> Verdict:
+def run_clip(scene: Scene, trial: Trial) -> Verdict:
     """The whole decision on one clip."""
-    scorer = Recalled(nets, calibration)
-    judge = Judge(open_store(), JudgeSettings(nets=tuple(nets), cues=tuple(cues)), scorer=scorer)
+    scorer = Recalled(trial.nets, trial.calibration)
+    judge = Judge(open_store(), JudgeSettings(nets=trial.nets, cues=trial.cues), scorer=scorer)
     session = judge.begin("ablation", live=False)
     for frame, view in zip(scene.frames, scene.views, strict=True):
         scorer.known = scene.odds.get(frame.t, {})
@@ -242,9 +261,7 @@ def run_clip(scene: Scene, nets: Sequence[str], calibration: Calibration, cues: 
     return session.finish()
 
 
-def clips_table(
-    rows: Sequence[tuple[str, Sequence[tuple[str, Verdict]]]],
-) -> tuple[list[str], list[dict[str, Any]]]:
+def clips_table(trials: Sequence[Trial]) -> tuple[list[str], list[dict[str, Any]]]:
     """Rows of the table for clips, and the same as numbers."""
     table = [
         (
@@ -254,7 +271,8 @@ def clips_table(
         "|---" * 9 + "|",
     ]
     numbers = []
-    for label, verdicts in rows:
+    for trial in trials:
+        label, verdicts = trial.label, trial.verdicts
         live, spoof, bare, noisy = (
             [v for kind, v in verdicts if kind == wanted]
             for wanted in ("live", "spoof", "still", "still with noise")
@@ -285,18 +303,17 @@ def report(args: argparse.Namespace) -> None:
     clip_scores = args.work / "clips.json"
     nets, cues = tuple(args.nets), tuple(args.cues)
     still_rows, still_numbers = stills_table(stills, clip_scores, nets)
-    seen = scenes(args.data, clip_scores)
-    live = [scene for scene in seen if scene.kind == "live"]
-    seen += [s for noise in (0.0, NOISE) for scene in live if (s := still(scene, nets, noise)) is not None]
-    by_nets = [
-        (label, [(s.kind, run_clip(s, chosen, fitted(stills, clip_scores, chosen), cues)) for s in seen])
-        for label, chosen in sets_of(nets)
-    ]
     whole = load_calibration(nets)
-    by_cues = [
-        (label, [(s.kind, run_clip(s, nets, whole, chosen)) for s in seen])
-        for label, chosen in cue_sets(cues)
-    ]
+    by_nets = [Trial(label, n, fitted(stills, clip_scores, n), cues, []) for label, n in sets_of(nets)]
+    by_cues = [Trial(label, nets, whole, chosen, []) for label, chosen in cue_sets(cues)]
+    for scene in scenes(args.data, clip_scores):
+        shown = [scene]
+        if scene.kind == "live":
+            shown += [s for noise in (0.0, NOISE) if (s := still(scene, nets, noise)) is not None]
+        for one in shown:
+            for trial in (*by_nets, *by_cues):
+                trial.verdicts.append((one.kind, run_clip(one, trial)))
+        print(f"{scene.kind} clip of {len(scene.frames)} frames", file=sys.stderr)
     net_rows, net_numbers = clips_table(by_nets)
     cue_rows, cue_numbers = clips_table(by_cues)
     lines = ["# Ablation: every net and every cue", ""]

@@ -113,13 +113,13 @@ def draw_reliability(parts: Mapping[str, Sequence[Any]], path: Path, title: str,
         low = [max(0.0, b.observed - b.interval.low) for b in bins]
         high = [max(0.0, b.interval.high - b.observed) for b in bins]
         axes.errorbar(
-            x, y, yerr=[low, high], color=COLOURS[0], fmt="o-", markersize=3.5, capsize=2, linewidth=1
+            x, y, yerr=[low, high], color=COLOURS[0], fmt="o", markersize=3.5, capsize=2, linewidth=1
         )
         for b in bins:
             axes.annotate(
                 f"{b.live}/{b.attacks}",
                 (b.score, b.observed),
-                xytext=(4, -8),
+                xytext=(4, 4 if b.observed < 0.1 else -8),
                 textcoords="offset points",
                 fontsize=6,
                 color="#555555",
