@@ -184,7 +184,8 @@ class FaceIndex:
         self._matrix[last] = 0
 
     def _grow(self, width: int) -> None:
-        capacity = max(self._expected, 2 * len(self._matrix), _FIRST_CAPACITY)
+        # Room for a tenth more, so that the first new template does not copy a filled matrix.
+        capacity = int(max(1.1 * self._expected, 1.5 * len(self._matrix), _FIRST_CAPACITY)) + 1
         matrix, owners = np.zeros((capacity, width), np.float32), np.full(capacity, -1, np.int64)
         if used := len(self._matrix):
             matrix[:used], owners[:used] = self._matrix, self._owners
