@@ -19,7 +19,7 @@ from benchmarks.pad_data import read_manifest
 from pipeline.camera.frame import Frame, Image
 from pipeline.vision import Face, Vision
 
-PEOPLE: Final = 8
+PEOPLE: Final = 4
 """People of ``faces/lfw_single`` who are rendered, all of one half."""
 MOTIONS: Final = {
     "head, 10 degrees": Motion(yaw=10, pitch=4),
@@ -29,10 +29,10 @@ MOTIONS: Final = {
     "sheet that is being bent": Motion(yaw=12, pitch=6, bend=0.8, bend_change=1.0),
     "hollow sheet, 25 degrees": Motion(yaw=25, pitch=6, bend=-1.0),
 }
-RENDER_FPS: Final = 6.0
-RENDER_FRAMES: Final = 24
+RENDER_FPS: Final = 2.0
+RENDER_FRAMES: Final = 8
 BLINK_FPS: Final = 30.0
-BLINK_MS: Final = (100, 200, 300)
+BLINK_MS: Final = (100, 200)
 """Durations of drawn blinks."""
 PULSE_RGB: Final = np.array([0.33, 0.77, 0.53])
 """Pulse in R, G, B relative to each other (Wang and others, 2017, for a halogen lamp)."""
@@ -124,14 +124,14 @@ def held_still(image: Image, frames: int, fps: float, *, sigma: float = 2.0, see
 
 
 def blinking(portrait: Image, face: Face, milliseconds: int | None, *, seed: int = 0) -> list[Frame]:
-    """A still portrait that blinks once in two seconds, or not at all. Synthetic lids of smeared skin.
+    """A still portrait that blinks once in 1.2 s, or not at all. Synthetic lids of smeared skin.
 
     The lid falls in 40 % of the time and rises in 60 %, along half a cosine each.
     """
     rng = np.random.default_rng(seed)
-    middle = 1.0 + rng.uniform(0, 1 / BLINK_FPS)
+    middle = 0.6 + rng.uniform(0, 1 / BLINK_FPS)
     out = []
-    for k in range(round(2 * BLINK_FPS)):
+    for k in range(round(1.2 * BLINK_FPS)):
         closed = 0.0
         if milliseconds is not None:
             phase = (k / BLINK_FPS - middle) / (milliseconds / 1e3)

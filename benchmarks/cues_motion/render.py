@@ -63,14 +63,14 @@ class Surface:
         texture: uint8 (h, w, 3), BGR.
         centre: float64 (2,), the point it turns about, pixels of the texture.
         unit: height of the face in pixels of the texture.
-        depth: float64 (h, w) in face heights, smaller is nearer; None for a sheet.
+        depth: float32 (h, w) in face heights, smaller is nearer; None for a sheet.
         cover: float32 (h, w, 1), 1 where the surface is, 0 where the wall shows.
     """
 
     texture: Image
     centre: F64
     unit: float
-    depth: F64 | None
+    depth: F32 | None
     cover: F32
 
 
@@ -92,7 +92,7 @@ def head(portrait: Image, landmarks: F32, *, depth_scale: float = 1.0) -> Surfac
     body = (place[0], int(centre[1] + 1.6 * unit))
     cv2.ellipse(mask, body, (int(1.2 * unit), int(1.1 * unit)), 0, 0, 360, 1.0, -1)
     cover = cv2.GaussianBlur(mask, (0, 0), 2.0)[..., None]
-    return Surface(portrait, centre, unit, depth_scale * depth, cover)
+    return Surface(portrait, centre, unit, (depth_scale * depth).astype(np.float32), cover)
 
 
 def sheet(portrait: Image, landmarks: F32) -> Surface:
@@ -198,7 +198,7 @@ def _inverse(surface: Surface, turn: F64, bend: float, zoom: float, shift: F64) 
     middle = np.array(SIZE) / 2 + shift
     wanted = np.stack([xs - middle[0], ys - middle[1]], axis=-1) / (zoom * surface.unit)
     plane = wanted.copy()
-    for _ in range(25):
+    for _ in range(12):
         plane -= 0.8 * (_project(surface, plane, turn, bend) - wanted)
     at = (plane * surface.unit + surface.centre).astype(np.float32)
     full = cv2.resize(
@@ -215,8 +215,6 @@ def _project(surface: Surface, plane: F64, turn: F64, bend: float) -> F64:
         z = bend * plane[..., 0] ** 2 / 2
     else:
         at = (plane * surface.unit + surface.centre).astype(np.float32)
-        z = cv2.remap(
-            surface.depth.astype(np.float32), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        z = cv2.remap(surface.depth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     solid = np.concatenate([plane, np.asarray(z, np.float64)[..., None]], axis=-1) @ turn.T
     return np.asarray(solid[..., :2] * (DISTANCE / (DISTANCE + solid[..., 2:])))

@@ -133,7 +133,7 @@ def show_blinks(data: Numbers) -> None:
     for duration in (None, *BLINK_MS):
         cells = []
         for k in range(3):
-            rows = [e for e in data["blinks"] if e["duration"] == duration and len(e["t"]) > 30]
+            rows = [e for e in data["blinks"] if e["duration"] == duration and len(e["t"]) > 20]
             found = [blinks(np.array(e["t"]), np.array(e["open"])[:, k]) for e in rows]
             hits = sum(bool(f) for f in found)
             times = [1e3 * f[0].duration for f in found if f]
@@ -151,9 +151,11 @@ def show_blinks(data: Numbers) -> None:
         cells = []
         for j in range(3):
             found = blinks(t, openness[:, j])
-            spread = np.median([b.duration for b in found]) if found else np.nan
-            skew = np.mean([b.asymmetry for b in found]) if found else np.nan
-            cells.append(f"{OPENNESS[j]} {len(found)} ({1e3 * spread:.0f} ms, asymmetry {skew:+.2f})")
+            cell = f"{OPENNESS[j]} {len(found)}"
+            if found:
+                spread = 1e3 * np.median([b.duration for b in found])
+                cell += f" ({spread:.0f} ms, asymmetry {np.mean([b.asymmetry for b in found]):+.2f})"
+            cells.append(cell)
         seconds = len(t) / entry["fps"]
         print(f"{clip_name(k, entry):27} {seconds:4.1f} s: " + ", ".join(cells))
 
