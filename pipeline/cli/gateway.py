@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -89,7 +90,11 @@ def serve(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; 1 if left out.")] = None,
     admin_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port for health, readiness and metrics, 9464 on the loopback."),
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port for health, readiness and metrics on the loopback; 9464 if left out, any with --port 0.",
+        ),
     ] = None,
     log_form: Annotated[
         str | None, typer.Option(metavar="json|console", help="Form of the log on standard error.")
@@ -113,6 +118,8 @@ def serve(
     )
     verbose = logging.getLogger("livegate").isEnabledFor(logging.DEBUG)
     options = serve_options(settings)
+    if port == 0 and options.admin_port is not None and "admin_port" not in settings.serve.model_fields_set:
+        options = replace(options, admin_port=0)  # who wants any free port wants two of them
     gateway = serving_gateway(settings, verbose=verbose)
     try:
         grant = ensure_access_key(gateway, imported=imported_key(settings))

@@ -148,7 +148,7 @@ def test_a_trusted_proxy_that_is_no_network_refuses_to_start() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 def test_the_command_serves_with_real_nets_and_tells_where(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'authority.db'}"
-    command = [sys.executable, "-m", "pipeline", "serve", "--json", "--port", "0", "--admin-port", "0"]
+    command = [sys.executable, "-m", "pipeline", "serve", "--json", "--port", "0"]
     command += ["--database", database, "--log-form", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -156,6 +156,7 @@ def test_the_command_serves_with_real_nets_and_tells_where(tmp_path: Path) -> No
         try:
             told = json.loads(process.stdout.readline())
             assert told["event"] == "listening"
+            assert not told["admin_url"].endswith(":9464")
             with httpx.Client(trust_env=False, timeout=60) as client:
                 ready = client.get(told["admin_url"] + "/readyz").json()
                 assert ready["ready"], ready
