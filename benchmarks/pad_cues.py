@@ -162,9 +162,12 @@ def read(work: Path) -> Scores:
 
 
 def bound_of(values: F64, live: Flags) -> float:
-    """The rule: highest live score plus one standard deviation of the live scores."""
+    """The rule: highest live score plus one standard deviation of the live scores.
+
+    A score of 0 is nothing found and never denies.
+    """
     mine = values[live & np.isfinite(values)]
-    return float(mine.max() + mine.std())
+    return max(float(mine.max() + mine.std()), 1e-6)
 
 
 def usable(scores: Scores) -> Flags:

@@ -65,6 +65,7 @@ def test_the_bound_comes_from_live_pictures_alone() -> None:
     values = np.array([0.1, 0.2, 0.3, 9.0, -np.inf])
     live = np.array([True, True, True, False, True])
     assert bound_of(values, live) == pytest.approx(0.3 + np.std([0.1, 0.2, 0.3]))
+    assert bound_of(np.zeros(5), live) > 0
 
 
 def test_a_veto_costs_its_false_alarms_at_equal_bpcer() -> None:
