@@ -93,7 +93,7 @@ def serve(
         typer.Option(
             min=0,
             max=65535,
-            help="Port for health, readiness and metrics on the loopback; 9464 if left out, any with --port 0.",
+            help="Loopback port for health, readiness, metrics; 9464 if left out, a free one with --port 0.",
         ),
     ] = None,
     log_form: Annotated[
