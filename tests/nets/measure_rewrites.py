@@ -48,11 +48,17 @@ def chained(x: str, slope: Any, *, node: Any, constant: Any) -> str:
     return str(node("Add", [depthwise(node, constant, negative, 1 - slope), x]))
 
 
+def three_passes(x: str, slope: Any, *, node: Any, constant: Any) -> str:
+    positive = depthwise(node, constant, node("Relu", [x]), 1 - slope)
+    return str(node("Add", [positive, depthwise(node, constant, x, slope)]))
+
+
 FORMS: dict[str, Callable[..., str]] = {
     "PRelu, as published": published,
     "Relu(x) - a*Relu(-x)": two_relus,
     "x + (1-a)*Relu(-x), depthwise": chained,
-    "a*x + (1-a)*Relu(x), depthwise": prelu.emit_prelu,
+    "a*x + (1-a)*Relu(x), depthwise": three_passes,
+    "the same, Relu((1-a)*x) where a <= 1": prelu.emit_prelu,
 }
 
 
