@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import pad_all, pad_sweeps
+from benchmarks import pad_ablation, pad_all, pad_clips, pad_reliability, pad_stills, pad_sweeps
 from benchmarks.pad_ablation import cue_sets, sets_of
 from benchmarks.pad_degrade import KINDS, apply
 from pipeline.camera.frame import Image
@@ -132,3 +134,27 @@ def test_one_command_lists_its_steps_and_keeps_scores_out_of_the_checkout(
     ):
         with pytest.raises(SystemExit):
             pad_all.main([*base, *wrong])
+
+
+def test_every_step_s_arguments_are_understood_by_its_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called: list[str] = []
+
+    def note(name: str) -> Callable[[argparse.Namespace], None]:
+        return lambda args: called.append(name)
+
+    for module, name in (
+        (pad_clips, "score"), (pad_clips, "report"), (pad_stills, "fit"), (pad_stills, "evaluate"),
+        (pad_sweeps, "score"), (pad_sweeps, "report"), (pad_ablation, "report"), (pad_reliability, "report"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, note(f"{module.__name__.rpartition('.')[2]} {name}"))
+    monkeypatch.setattr(pad_stills, "load_nets", lambda entries: None)
+    monkeypatch.setattr(pad_stills, "score_stills", lambda *a: called.append("pad_stills score"))
+    fold = "livegate_pad=fold.onnx@nuaa_raw,faces"
+    nets = ["--nets", "fr_liveness", "livegate_pad", "--net", "fr_liveness", "--net", fold]
+    assert pad_all.main([*nets, "--work", str(tmp_path / "w"), "--out", str(tmp_path), "--fit"]) == 0
+    assert called == [
+        "pad_stills score", "pad_clips score", "pad_stills fit", "pad_sweeps score", "pad_stills evaluate",
+        "pad_clips report", "pad_ablation report", "pad_reliability report", "pad_sweeps report",
+    ]  # fmt: skip
