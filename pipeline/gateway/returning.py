@@ -100,8 +100,15 @@ class ReturnImages:
             if now < self._next_purge:
                 return
             self._next_purge = now + PURGE_EVERY_S
+        over = select(ReturnImageRow.query_id).where(ReturnImageRow.expires_at <= int(now))
         with self._store.write() as session:
-            session.execute(delete(ReturnImageRow).where(ReturnImageRow.expires_at <= int(now)))
+            # Rows that others are removing are passed over: two of them can't wait for each other.
+            session.execute(
+                delete(ReturnImageRow).where(
+                    ReturnImageRow.query_id.in_(over.with_for_update(skip_locked=True))
+                ),
+                execution_options={"synchronize_session": False},
+            )
 
     def _as_jpeg(self, file: bytes) -> bytes:
         if file.startswith(_JPEG):
