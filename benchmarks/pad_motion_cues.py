@@ -35,8 +35,8 @@ FEW: Final = (
     "interval reaches 52 %, with 0 in 3 it reaches 71 %. No rate can be had from them; they can refute a cue "
     "and not prove one. Sessions of `nuaa_raw` are stills some seconds apart, of eight people and of "
     "photographs of the same eight. What is rendered is synthetic, from press pictures of four people at two "
-    "frames a second: the tables' counts are of windows or of seconds. Lids drawn from smeared skin move none "
-    "of the three measures of openness, so the drawn blinks prove nothing either way."
+    "frames a second: the tables' counts are of windows or of seconds. Lids drawn from smeared skin move "
+    "none of the three measures of openness far enough, so the drawn blinks prove nothing either way."
 )
 RULES: Final = (
     "Windows are 4 s, a check's deadline. Relief confirms at a gain of {gain}, an agreement of {agrees} and "
