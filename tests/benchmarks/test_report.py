@@ -157,6 +157,12 @@ def test_load_and_trials_forbid_a_comparison() -> None:
     assert differences(report(), report(seed=3)) == []
 
 
+@pytest.mark.parametrize(("load", "busy"), [(0.2, False), (1000.0, True), (None, False)])
+def test_a_shared_machine_is_noticed(monkeypatch: pytest.MonkeyPatch, load: float | None, busy: bool) -> None:
+    monkeypatch.setattr("benchmarks.report.load", lambda: load)
+    assert Book("frame", "python -m benchmarks frame", repeats=200).busy is busy
+
+
 def test_table_publishes_losses_and_what_was_not_run() -> None:
     shown = table(report(repeats=20))
     assert "MISSED peer over quick: 9.00 times, wanted at least 20 times" in shown

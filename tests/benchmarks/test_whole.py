@@ -1,0 +1,73 @@
+"""What is timed as a whole frame, and that other ways to run a net are the same net. Nothing is timed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from benchmarks.frame import Pace, Whole
+from benchmarks.pace import _run
+from benchmarks.sequence import Sequence, rendered
+from benchmarks.trials import bound, bytes_in, plain
+from pipeline.liveness.judge import Judge, JudgeSettings
+from pipeline.liveness.passive import NETS
+from pipeline.nets import open_store
+from pipeline.vision import Vision
+
+FRAMES = 14
+
+
+@pytest.fixture(scope="module")
+def sequence() -> Sequence:
+    return Sequence(np.stack(list(rendered((640, 480), count=FRAMES))), rendered=True)
+
+
+def test_every_frame_is_judged_where_that_is_said_and_fewer_where_the_gate_decides(
+    sequence: Sequence,
+) -> None:
+    judged = {}
+    for pace in (Pace.EVERY, Pace.OPEN):
+        whole = Whole(sequence, ("livegate_pad", "fr_liveness"), 1, pace=pace)
+        assert all(whole(number) for number in range(FRAMES))
+        judged[pace] = whole.judged
+    assert judged[Pace.EVERY] == FRAMES
+    assert 3 <= judged[Pace.OPEN] <= FRAMES // 2
+
+
+def test_pacing_keeps_the_verdict_of_a_rendered_person(sequence: Sequence) -> None:
+    vision = Vision(open_store())
+    seen = [(frame, vision.see(frame)) for frame in map(sequence.frame, range(FRAMES))]
+    every = Judge(open_store(), JudgeSettings(max_loss=0.0))
+    paced = Judge(open_store(), JudgeSettings())
+    (a, sums), (b, fewer) = _run(every, seen), _run(paced, seen)
+    assert (a.state, a.reason, a.elapsed_ms) == (b.state, b.reason, b.elapsed_ms)
+    assert a.state == "live"
+    assert set(fewer) < set(sums)
+    assert a.live_pass is not None
+    assert b.live_pass is not None
+    assert a.live_pass.sha256 == b.live_pass.sha256
+
+
+@pytest.mark.parametrize("name", ["livegate_pad", "fr_liveness"])
+def test_other_ways_to_run_a_net_give_its_numbers(name: str, tmp_path: Path) -> None:
+    path = open_store().path(name)
+    rng = np.random.default_rng(0)
+    sides = [crop.size for crop in NETS[name].crops]
+    names = [entry.name for entry in ort.InferenceSession(str(path)).get_inputs()]
+    feeds = [
+        {
+            key: rng.integers(0, 256, (1, 3, side, side)).astype(np.float32)
+            for key, side in zip(names, sides, strict=True)
+        }
+        for _ in range(2)
+    ]
+    whole = tmp_path / "bytes.onnx"
+    onnx.save(bytes_in(onnx.load(path)), whole)
+    usual, kept, cast = plain(path), bound(path, feeds[0]), plain(whole, kind=np.uint8)
+    for feed in feeds:
+        np.testing.assert_array_equal(kept(feed), usual(feed))
+        np.testing.assert_allclose(cast(feed), usual(feed), rtol=1e-5, atol=1e-5)
