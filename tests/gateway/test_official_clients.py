@@ -62,7 +62,7 @@ class Client:
             input=json.dumps(asked),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=280,
             env=PUBLIC,
             check=False,
         )

@@ -36,7 +36,9 @@ def body_request(service):
 
 def call(url, key_id, secret, verb, form, place, service):
     host = urlsplit(url)
-    client = AcsClient(key_id, secret, "cn-shanghai", auto_retry=False, port=host.port, timeout=60)
+    client = AcsClient(
+        key_id, secret, "cn-shanghai", auto_retry=False, port=host.port, connect_timeout=30, timeout=120
+    )
     text = json.dumps(service, ensure_ascii=False)
     request = (saf_request if place == "query" else body_request)(text)
     request.set_method(verb)

@@ -23,7 +23,7 @@ def call(url, key_id, secret, verb, service, **_):
         protocol="HTTP",
     )
     client = Client(config)
-    runtime = RuntimeOptions(autoretry=False, read_timeout=60_000, connect_timeout=10_000)
+    runtime = RuntimeOptions(autoretry=False, read_timeout=120_000, connect_timeout=30_000)
     fields = {"Service": "face_verify", "ServiceParameters": json.dumps(service, ensure_ascii=False)}
     try:
         if verb == "POST":  # the client's own method
