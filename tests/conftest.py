@@ -98,6 +98,7 @@ class Storage:
         """URL of a migrated database without rows, each call another one; its key is at hand."""
         if self._server is None:
             url = f"sqlite:///{self._folder / name}.db"
+            (self._folder / name).parent.mkdir(exist_ok=True)
             shutil.copy2(self._blank / "authority.db", self._folder / f"{name}.db")
             shutil.copy2(self._blank / "authority.key", self._folder / f"{name}.key")
         else:

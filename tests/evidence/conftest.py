@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,12 +63,13 @@ class Pair:
 
 @dataclass
 class Client:
-    """Signs requests to one gateway."""
+    """Signs requests to one gateway. ``path`` is its file, on SQLite."""
 
     gateway: Gateway
     http: httpx.Client
     clock: list[float]
     path: Path
+    url: str
 
     @property
     def store(self) -> Any:
@@ -126,44 +126,41 @@ def pair(make_pair: Callable[[], Pair]) -> Pair:
     return make_pair()
 
 
-@pytest.fixture(scope="session")
-def blank_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database with a person and an access key; copying it is quicker than making it."""
-    folder = tmp_path_factory.mktemp("blank")
-    gateway = Gateway(open_authority(f"sqlite:///{folder / 'authority.db'}"), FakeEmbedder)
+@pytest.fixture
+def make_client(storage: Any, tmp_path: Path, pair: Pair) -> Iterator[Callable[..., Client]]:
+    """Make a gateway with evidence on, over one database with a person for the whole test."""
+    opened: list[Gateway] = []
+    urls: list[str] = []
+
+    def make(key: Path | None = pair.file, evidence: Any = "sealed", **policy: Any) -> Client:
+        if not urls:
+            urls.append(storage.database("gateway/authority"))
+        clock = [NOW]
+        factory = sealed_evidence(key, **policy) if evidence == "sealed" else evidence
+        gateway = Gateway(
+            open_authority(urls[0]),
+            FakeEmbedder,
+            options=GatewayOptions(evidence=factory, risk=NO_LOCKS, redis_url=storage.redis_url(urls[0])),
+            clock=lambda: clock[0],
+        )
+        if not opened:
+            populate(gateway)
+        opened.append(gateway)
+        http = httpx.Client(transport=InProcessTransport(gateway))
+        return Client(gateway, http, clock, tmp_path / "gateway" / "authority.db", urls[0])
+
+    yield make
+    for gateway in opened:
+        gateway.close()
+
+
+def populate(gateway: Gateway) -> None:
+    """One access key and one person, whose face is `make_jpeg(1)`."""
     gateway.access_keys.put(KEY, now=NOW)
     image = cv2.imdecode(np.frombuffer(make_jpeg(1), np.uint8), cv2.IMREAD_COLOR)
     reading = FakeEmbedder().read(image)
     assert reading is not None
     gateway.authority.enroll(Identity.of(NAME, NUMBER), reading.embedding, FakeEmbedder.model, now=NOW)
-    gateway.close()
-    return folder
-
-
-@pytest.fixture
-def make_client(tmp_path: Path, blank_database: Path, pair: Pair) -> Iterator[Callable[..., Client]]:
-    """Make a gateway with evidence on, over one database for the whole test."""
-    opened: list[Gateway] = []
-    folder = tmp_path / "gateway"
-    path = folder / "authority.db"
-
-    def make(key: Path | None = pair.file, evidence: Any = "sealed", **policy: Any) -> Client:
-        if not folder.exists():
-            shutil.copytree(blank_database, folder)
-        clock = [NOW]
-        factory = sealed_evidence(key, **policy) if evidence == "sealed" else evidence
-        gateway = Gateway(
-            open_authority(f"sqlite:///{path}"),
-            FakeEmbedder,
-            options=GatewayOptions(evidence=factory, risk=NO_LOCKS),
-            clock=lambda: clock[0],
-        )
-        opened.append(gateway)
-        return Client(gateway, httpx.Client(transport=InProcessTransport(gateway)), clock, path)
-
-    yield make
-    for gateway in opened:
-        gateway.close()
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from pipeline.cli.evidence import app
 from pipeline.errors import StoreError, UsageError
 from pipeline.gateway.keeping import EvidenceRow
 
+pytestmark = pytest.mark.storages("sqlite")
+
 PASSPHRASE = "sechs zufaellige Woerter"
 
 Run = Callable[..., Result]

@@ -28,6 +28,8 @@ from pipeline.evidence import (
 )
 from pipeline.gateway.keeping import EvidenceRow
 
+pytestmark = pytest.mark.storages("sqlite")
+
 
 def every(store: Any) -> Any:
     return read_database(store, [record.id for record in list_records(store)])

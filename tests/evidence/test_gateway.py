@@ -222,6 +222,7 @@ def test_without_the_option_a_query_erases_nothing(client: Any, kit: Any) -> Non
     assert len(client.rows()) == 1
 
 
+@pytest.mark.storages("sqlite")  # the trigger is in its words
 def test_a_query_whose_pictures_can_not_be_erased_fails(make_client: Any, kit: Any) -> None:
     client = make_client(delete_after_query=True)
     asked = open_session(client, kit)
@@ -279,7 +280,7 @@ authority.store.close()
 
 
 def test_processes_that_keep_at_once_lose_nothing(client: Any, pair: Any) -> None:
-    command = [sys.executable, "-c", WRITER, f"sqlite:///{client.path}", str(pair.file)]
+    command = [sys.executable, "-c", WRITER, client.url, str(pair.file)]
     running = [subprocess.Popen([*command, name]) for name in ("a", "b")]
     assert [process.wait() for process in running] == [0, 0]
     rows = client.rows()

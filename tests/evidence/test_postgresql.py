@@ -1,9 +1,7 @@
-"""Evidence on PostgreSQL. Runs where ``LIVEGATE_TEST_POSTGRESQL_URL`` names an empty database to use."""
+"""Evidence on PostgreSQL, where no file can be searched for a proof."""
 
 from __future__ import annotations
 
-import base64
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,29 +11,31 @@ import pytest
 from pipeline.evidence import export_opened, list_records, open_records, purge, read_database, sealed_evidence
 from pipeline.gateway import Authority, open_authority
 from pipeline.gateway.keeping import LivePicture
-from pipeline.gateway.vault import KEY_VARIABLE
 
-URL = os.environ.get("LIVEGATE_TEST_POSTGRESQL_URL", "")
-pytestmark = pytest.mark.skipif(not URL, reason="LIVEGATE_TEST_POSTGRESQL_URL names no database")
+pytestmark = pytest.mark.storages("postgresql")
 
 
 @pytest.fixture
-def authority(monkeypatch: Any) -> Iterator[Authority]:
-    monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(bytes(32)).decode())
-    opened = open_authority(URL)
-    purge(opened.store, now=2**40)
+def url(storage: Any) -> str:
+    made: str = storage.database()
+    return made
+
+
+@pytest.fixture
+def authority(url: str) -> Iterator[Authority]:
+    opened = open_authority(url)
     yield opened
     opened.store.close()
 
 
 def test_kept_exported_and_purged_without_a_claim_of_proof(
-    authority: Authority, pair: Any, kit: Any, tmp_path: Path
+    authority: Authority, url: str, pair: Any, kit: Any, tmp_path: Path
 ) -> None:
     sink = sealed_evidence(pair.file)(authority)
     for number in range(3):
         taken = kit.now - (number == 0) * 180 * kit.day
         sink.keep(LivePicture(kit.jpeg(number), f"REF-{number}", f"R-{number}", "testid", None, taken))
-    store = open_records(URL)
+    store = open_records(url)
     try:
         records = list_records(store)
         assert records[0].request_id == "R-0"

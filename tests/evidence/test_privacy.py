@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from pipeline.evidence import export_sealed, list_records, purge, read_database
+
+pytestmark = pytest.mark.storages("sqlite")
 
 
 def secrets_of(kit: Any, picture: bytes) -> dict[str, bytes]:

@@ -21,6 +21,8 @@ from pipeline.evidence import SealedBox, consent_digest, list_records, purge
 from pipeline.evidence.traces import CLOSEST, FARTHEST, PIECE, Pieces, find, search_files
 from pipeline.gateway.keeping import EvidenceRow
 
+pytestmark = pytest.mark.storages("sqlite")
+
 
 @pytest.fixture
 def kept(make_client: Any, kit: Any) -> Any:
