@@ -35,8 +35,10 @@ APART: Final = 15
 """Frames between two stretches that are compared forwards: shorter loops are seen at their second turn."""
 LONGEST: Final = 450
 """Frames that are remembered; then it begins anew."""
-BOUND: Final = 0.2
-"""A ratio below it is a repeat."""
+BOUND: Final = 0.08
+"""A ratio below it is a repeat. Ten clips stay at 1.65 or above; loops of them under noise and JPEG reach
+0.06 or less, but for one that hardly moves (``python -m benchmarks.injection repeat``); a made-up picture on
+a pendulum of rising speed reaches 0.1."""
 LEAST_MOTION: Final = 0.02
 """Mean square change of a cell between frames below which a stretch holds nothing to recognise, grey levels
 squared: a still scene, or a lens cap."""

@@ -45,8 +45,9 @@ def view(**changes: object) -> View:
 
 
 def moving(k: int, base: Image = BASE) -> Frame:
-    """A frame of one face that sways by some pixels, with noise."""
-    matrix = np.array([[1, 0, 3 * math.sin(k / 2)], [0, 1, 2 * math.sin(k / 3)]], np.float32)
+    """A frame of one face that sways by some pixels, never twice in the same way, with noise."""
+    phase = k + 0.01 * k * k
+    matrix = np.array([[1, 0, 3 * math.sin(phase / 2)], [0, 1, 2 * math.sin(phase / 3)]], np.float32)
     moved = cv2.warpAffine(base, matrix, SIZE, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     noise = np.random.default_rng(1000 + k).normal(0, 1.0, moved.shape)
     return frame(k, image=np.clip(moved + noise, 0, 255).astype(np.uint8))
