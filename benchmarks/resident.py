@@ -1,9 +1,10 @@
 """A process that judges frames and writes down its resident memory. `benchmarks.memory` runs it.
 
-    python -m benchmarks.resident FRAMES.bin WIDTHxHEIGHT NETS COUNT EVERY
+    python -m benchmarks.resident FRAMES.bin WIDTHxHEIGHT NETS COUNT EVERY [FPS MINUTES]
 
 FRAMES holds raw BGR frames; each is read anew into memory of its own, as a camera's reader would. Checks
-follow one another as in the gate. The garbage collector is left as it is.
+follow one another as in the gate. The garbage collector is left as it is. With FPS frames come at that rate, or as
+fast as the machine goes, and it ends after MINUTES where that comes before COUNT.
 """
 
 from __future__ import annotations
@@ -39,21 +40,29 @@ def main() -> None:
     pixels = width * height * 3
     kept = path.stat().st_size // pixels
     period = max(2 * (kept - 1), 1)
-    curve, verdicts = [], 0
+    fps, minutes = map(float, sys.argv[6:8]) if len(sys.argv) > 6 else (0.0, 0.0)
+    curve, verdicts, number = [], 0, 0
     began = time.monotonic()
     with path.open("rb") as file:
-        for number in range(int(count)):
+        while number < int(count):
+            elapsed = time.monotonic() - began
+            if fps:
+                if elapsed > 60 * minutes:
+                    break
+                time.sleep(max(0.0, number / fps - elapsed))
             place = number % period
             file.seek(min(place, period - place) * pixels)
             image = np.frombuffer(file.read(pixels), np.uint8).reshape(height, width, 3)
-            frame = seal(Frame(image, t=number / 30, seq=number))
+            frame = seal(Frame(image, t=number / (fps or 30), seq=number))
             step = session.observe(frame, vision.see(frame))
             if step.verdict is not None:
                 verdicts += 1
                 session = judge.begin(str(verdicts), live=True)
-            if (number + 1) % int(every) == 0:
-                curve.append([number + 1, resident_mib()])
-    print(json.dumps({"curve": curve, "verdicts": verdicts, "seconds": time.monotonic() - began}))
+            number += 1
+            if number % int(every) == 0:
+                curve.append([number, resident_mib(), time.monotonic() - began])
+    done = {"curve": curve, "verdicts": verdicts, "frames": number, "seconds": time.monotonic() - began}
+    print(json.dumps(done))
 
 
 if __name__ == "__main__":
