@@ -22,9 +22,6 @@ def main() -> None:
     import cv2
     import numpy as np
 
-    from pipeline.cli import keep_plugins_out
-
-    keep_plugins_out()  # as the command does
     import pipeline.gate  # noqa: F401 - what a gate's process imports
     from pipeline.camera.frame import Frame
     from pipeline.liveness.judge import Judge, JudgeSettings

@@ -8,8 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.evaluation.facts import commit, processor
-
 PACKAGES: Final = ("livegate", "numpy", "opencv-python", "onnxruntime", "httpx", "scipy")
 _FREQUENCY: Final = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 
@@ -40,6 +38,8 @@ def load() -> float | None:
 
 def facts() -> dict[str, Any]:
     """Machine and versions; nothing of the user, the host's name or its folders."""
+    from pipeline.evaluation.facts import commit, processor  # processes that are measured don't ask for facts
+
     return {
         "cpu": processor(),
         "architecture": platform.machine(),
