@@ -3,8 +3,8 @@
     python -m benchmarks.resident FRAMES.bin WIDTHxHEIGHT NETS COUNT EVERY [FPS MINUTES]
 
 FRAMES holds raw BGR frames; each is read anew into memory of its own, as a camera's reader would. Checks
-follow one another as in the gate. The garbage collector is left as it is. With FPS frames come at that rate, or as
-fast as the machine goes, and it ends after MINUTES where that comes before COUNT.
+follow one another as in the gate. The garbage collector is left as it is. With FPS frames come at that rate
+or as fast as the machine goes, and it ends after MINUTES where that comes before COUNT.
 """
 
 from __future__ import annotations
