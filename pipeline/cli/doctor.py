@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.cli.common import build_settings, emit, stdout
+from pipeline.cli.common import ProviderOption, build_settings, emit, stdout
 from pipeline.errors import LivegateError
 from pipeline.settings import Settings
 
@@ -41,13 +41,14 @@ def doctor(
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object per line on standard output.")
     ] = False,
+    provider: ProviderOption = None,
 ) -> None:
     """Tell what works on this machine: libraries, model files, cameras, endpoint, clock, keys.
 
     Nothing is sent but, where an endpoint is set, one request for its headers. Status 6 where a
     check could not run.
     """
-    settings = build_settings()
+    settings = build_settings(provider=provider)
     worst: State = "ok"
     for finding in _findings(settings):
         worst = "fail" if "fail" in (worst, finding.state) else worst
@@ -66,6 +67,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         _libraries,
         _models,
+        _provider,
         _cameras,
         _keys,
         _endpoint,
@@ -101,11 +103,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
     from pipeline.nets import open_store, verify
 
     store = open_store(settings.models_dir, offline=settings.offline)
-    needed = {
-        "face_detector",
-        "face_mesh_478" if settings.mesh == "accurate" else "face_mesh",
-        *settings.nets,
-    }
+    needed = _needed(settings)
     embedded = settings.mode == "verify" and settings.endpoint is None
     for status in verify(store):
         wanted = status.spec.name in needed or (embedded and status.spec.group == "authority")
@@ -119,14 +117,40 @@ def _models(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"model {status.spec.name}", "warn", "not pulled; not needed by these settings")
 
 
+def _provider(settings: Settings) -> Iterator[Finding]:
+    if settings.provider == "cpu":
+        return
+    from pipeline.nets import check_provider, open_store
+    from pipeline.nets.session import WORDS
+
+    store = open_store(settings.models_dir, offline=settings.offline)
+    for name in _needed(settings):
+        found = check_provider(store.path(name), settings.provider)
+        what = f"{settings.provider} for {name}"
+        if found.state == "same":
+            yield Finding(what, "ok", f"gives the processor's outputs to {found.difference:.1e}")
+        else:
+            hint = "The processor runs this net instead; `--provider cpu` asks for that."
+            yield Finding(what, "warn", WORDS[found.state], hint)
+
+
+def _needed(settings: Settings) -> list[str]:
+    """Models that these settings use, the embedded gateway's aside."""
+    mesh = "face_mesh_478" if settings.mesh == "accurate" else "face_mesh"
+    return ["face_detector", mesh, *settings.nets]
+
+
 def _cameras(settings: Settings) -> Iterator[Finding]:
     from pipeline.camera import list_cameras
 
-    cameras = list_cameras()
+    cameras, pinned = list_cameras(), settings.pinned_camera
+    if pinned is not None and all(camera.id != pinned for camera in cameras):
+        yield Finding("pinned camera", "fail", "it is not attached", "Plug it in, or change `pinned_camera`.")
     if not cameras:
         yield Finding("cameras", "warn", "no capture device found", "Plug one in, or check a recording.")
     for camera in cameras:
         trusted = camera.physical or camera.id in settings.trusted_sources
+        trusted = trusted and pinned in (None, camera.id)
         yield Finding(f"camera {camera.node}", "ok" if trusted else "warn", f"{camera.id}: {camera.reason}")
 
 
