@@ -40,6 +40,8 @@ from pipeline.nets import open_store
 from pipeline.protocol.attestation import open_attestation
 from pipeline.protocol.signing import AccessKey
 
+pytestmark = pytest.mark.timeout(900)
+
 PERSON = Person("样例", "11010519491231002X")
 CONSENT = "form-17"
 NOW = 1_795_480_042.0

@@ -20,6 +20,9 @@ from pipeline.gateway import enroll, open_gateway
 from pipeline.nets import open_store
 from pipeline.protocol.answers import Answer, Refusal, parse_answer
 
+# The first test waits for the nets too, and the clients' interpreters start slowly on a busy machine.
+pytestmark = pytest.mark.timeout(900)
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).with_name("official")
 NAME, NUMBER = "样例 ~*+/=!'()", "11010519491231002X"
