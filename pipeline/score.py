@@ -76,8 +76,12 @@ class FileScorer:
     def __init__(self, settings: Settings) -> None:
         store = open_store(settings.models_dir, offline=settings.offline)
         mesh = "face_mesh_478" if settings.mesh == "accurate" else "face_mesh"
-        self._vision = Vision(store, mesh=mesh, detect_every=settings.detect_every)
-        self._passive = PassiveScorer.load(store, settings.nets, site=settings.calibration)
+        self._vision = Vision(
+            store, mesh=mesh, detect_every=settings.detect_every, provider=settings.provider
+        )
+        self._passive = PassiveScorer.load(
+            store, settings.nets, provider=settings.provider, site=settings.calibration
+        )
         self._judge = Judge(store, JudgeSettings.of(settings), scorer=self._passive)
         self.nets = settings.nets
         self.calibration = self._passive.calibration

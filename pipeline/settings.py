@@ -23,6 +23,9 @@ from pipeline.errors import SettingsError
 Mode = Literal["liveness", "verify"]
 """``liveness``: pure client-side (纯客户端活体). ``verify``: full verification (实人认证)."""
 
+Provider = Literal["cpu", "openvino", "directml", "coreml", "cuda", "xnnpack"]
+"""Execution providers of onnxruntime by the short names of `pipeline.nets.PROVIDERS`."""
+
 CONFIG_VARIABLE = "LIVEGATE_CONFIG"
 DEFAULT_CONFIG = "livegate.toml"
 SECRETS_VARIABLE = "LIVEGATE_SECRETS_DIR"
@@ -222,7 +225,10 @@ class Settings(BaseSettings):
     # livegate serve
     serve: ServeSettings = ServeSettings()
 
-    # model files
+    # model files, and what runs them
+    provider: Provider = Field(
+        "cpu", description="onnxruntime's execution provider; the CPU where it is absent, fails or differs"
+    )
     models_dir: Path | None = Field(None, description="model cache; the user's cache folder if left out")
     offline: bool = Field(False, description="never touch the network for model files")
 

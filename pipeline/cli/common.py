@@ -6,8 +6,9 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -21,6 +22,16 @@ stderr = Console(stderr=True)
 """Logs, progress and guidance."""
 stdout = Console()
 """Results for people. With ``--json`` nothing but JSON lines goes to standard output."""
+
+
+ProviderOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What runs the nets: cpu, openvino, directml, coreml, cuda, xnnpack. "
+        "The CPU where it is absent, fails or gives other outputs.",
+    ),
+]
 
 
 def emit(record: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,8 @@ from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TaskID, Text
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from pipeline.cli.common import build_settings, emit, stderr, stdout
-from pipeline.nets import GROUPS, ModelStatus, ModelStore, list_models, open_store, verify
+from pipeline.cli.common import ProviderOption, build_settings, emit, stderr, stdout
+from pipeline.nets import GROUPS, ModelStatus, ModelStore, check_provider, list_models, open_store, verify
 from pipeline.nets import pull as pull_models
 
 app = typer.Typer(help="Model files: list, pull, verify.", no_args_is_help=True)
@@ -54,13 +55,36 @@ def pull(
 
 
 @app.command("verify")
-def verify_command(json_lines: JsonOption = False) -> None:
-    """Read every byte of every file. Status 6 where one is wrong or a core model is missing."""
+def verify_command(json_lines: JsonOption = False, provider: ProviderOption = None) -> None:
+    """Read every byte of every file. Status 6 where one is wrong or a core model is missing.
+
+    With --provider each net that is there is run by it and by the CPU on the same inputs; status 6 where one
+    would fall back to the CPU.
+    """
     states = verify(_store())
     _show(states, json_lines)
     if any(s.state == "wrong" or (s.state == "missing" and s.spec.group == "core") for s in states):
         stderr.print("Run `livegate models pull` (with --force for a wrong file).", highlight=False)
         raise typer.Exit(6)
+    if provider is not None and not _same_outputs(
+        states, build_settings(provider=provider).provider, json_lines
+    ):
+        raise typer.Exit(6)
+
+
+def _same_outputs(states: Iterable[ModelStatus], provider: str, json_lines: bool) -> bool:
+    """Tell how the provider gets on with each net; True where it may run all of them."""
+    nets = [s for s in states if s.state == "ok" and s.spec.inputs]
+    found = {s.spec.name: check_provider(s.path, provider) for s in nets}
+    for name, check in found.items():
+        known = math.isfinite(check.difference)
+        if json_lines:
+            emit({"event": "provider", "provider": provider, "name": name, "state": check.state,
+                  "difference": check.difference if known else None})  # fmt: skip
+        else:
+            apart = f", differs by {check.difference:.1e}" if known else ""
+            stdout.print(f"{name} on {provider}: {check.state}{apart}", highlight=False)
+    return all(check.state == "same" for check in found.values())
 
 
 class RichProgress:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.cli.common import build_settings, emit, source_options, stderr, stdout
+from pipeline.cli.common import ProviderOption, build_settings, emit, source_options, stderr, stdout
 from pipeline.errors import LivegateError
 from pipeline.result import Guidance, Result
 
@@ -47,6 +47,7 @@ def run(
             help="Test switch: a file, folder or virtual camera may lead to an upload. The result says so.",
         ),
     ] = None,
+    provider: ProviderOption = None,
     json_lines: Annotated[
         bool,
         typer.Option("--json", help="One JSON object per line on standard output; the last is the result."),
@@ -73,7 +74,9 @@ def run(
     from pipeline.protocol.cert_number import CertCheck
     from pipeline.reasons import Reason
 
-    settings = build_settings(mode=mode, endpoint=endpoint, allow_test_source=allow_test_source)
+    settings = build_settings(
+        mode=mode, endpoint=endpoint, allow_test_source=allow_test_source, provider=provider
+    )
     person = None
     if name is not None or cert_number is not None:
         if name is None or cert_number is None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from pipeline.cli.common import build_settings, emit, stderr, stdout
+from pipeline.cli.common import ProviderOption, build_settings, emit, stderr, stdout
 from pipeline.errors import UsageError
 
 
@@ -25,6 +25,7 @@ def score(
     nets: Annotated[
         str | None, typer.Option(help="Liveness nets with commas between, instead of the settings'.")
     ] = None,
+    provider: ProviderOption = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="One JSON object per line on standard output.")
     ] = False,
@@ -39,7 +40,7 @@ def score(
     paths = [*(files or []), *(_listed(manifest) if manifest else ())]
     if not paths:
         raise UsageError("nothing to score: name files or give --manifest TSV")
-    scorer = FileScorer(build_settings(nets=nets))
+    scorer = FileScorer(build_settings(nets=nets, provider=provider))
     with Progress(console=stderr, transient=True, disable=len(paths) < 2) as bar:
         for path in bar.track(paths, description="scoring"):
             record = scorer.score(path)

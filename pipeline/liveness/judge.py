@@ -60,6 +60,11 @@ class Wanted(Protocol):
         """A site's own calibration."""
         ...
 
+    @property
+    def provider(self) -> str:
+        """Execution provider of the nets."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
@@ -71,6 +76,7 @@ class JudgeSettings:
         target_apcer, target_bpcer, min_frames, min_time_s, deadline_s: see `DecisionLimits`, which also holds
             the floors.
         threads: onnxruntime threads for each net.
+        provider: execution provider of each net, see `pipeline.nets.make_session`.
         calibration: file of `livegate calibrate` to use on top of the shipped calibration.
         quality: what a frame must be to be judged.
         continuity: when two faces are the same.
@@ -85,6 +91,7 @@ class JudgeSettings:
     deadline_s: float = 4.0
     max_loss: float = 0.01
     threads: int = 1
+    provider: str = "cpu"
     calibration: Path | None = None
     quality: QualityLimits = field(default_factory=QualityLimits)
     continuity: ContinuityLimits = field(default_factory=ContinuityLimits)
@@ -98,6 +105,7 @@ class JudgeSettings:
             target_bpcer=settings.target_bpcer,
             deadline_s=settings.deadline_s + (FLASH_S if settings.flash else 0.0),
             calibration=settings.calibration,
+            provider=settings.provider,
         )
 
     def limits(self, calibration: Calibration) -> DecisionLimits:
@@ -156,7 +164,11 @@ class Judge:
     ) -> None:
         self.settings = settings or JudgeSettings()
         self._scorer: Scorer = scorer or PassiveScorer.load(
-            store, self.settings.nets, threads=self.settings.threads, site=self.settings.calibration
+            store,
+            self.settings.nets,
+            threads=self.settings.threads,
+            provider=self.settings.provider,
+            site=self.settings.calibration,
         )
         self._limits = self.settings.limits(self._scorer.calibration)
         CueSet(self.settings.cues, CueContext(live=True))  # an unknown cue refuses to start

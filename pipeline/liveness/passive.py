@@ -105,6 +105,7 @@ class PassiveNet:
         name: a key of `NETS`.
         path: its ONNX file; inputs float32 (n, 3, size, size), the first output logits (n, classes).
         threads: onnxruntime threads.
+        provider: see `make_session`.
         spec: what a net that `NETS` does not know wants and says.
 
     Raises:
@@ -112,12 +113,20 @@ class PassiveNet:
         ModelError: the file can't be loaded or is another net.
     """
 
-    def __init__(self, name: str, path: Path, *, threads: int = 1, spec: NetSpec | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        threads: int = 1,
+        provider: str = "cpu",
+        spec: NetSpec | None = None,
+    ) -> None:
         if spec is None and name not in NETS:
             raise SettingsError(f"no liveness net is called {name!r}; there are {', '.join(NETS)}")
         self.name = name
         self.spec = spec or NETS[name]
-        self._session = make_session(path, threads=threads)
+        self._session = make_session(path, threads=threads, provider=provider)
         entries = self._session.get_inputs()
         wanted = [[3, crop.size, crop.size] for crop in self.spec.crops]
         if [list(entry.shape[1:]) for entry in entries] != wanted:
@@ -170,7 +179,13 @@ class PassiveScorer:
 
     @classmethod
     def load(
-        cls, store: ModelPaths, names: Sequence[str], *, threads: int = 1, site: Path | None = None
+        cls,
+        store: ModelPaths,
+        names: Sequence[str],
+        *,
+        threads: int = 1,
+        provider: str = "cpu",
+        site: Path | None = None,
     ) -> PassiveScorer:
         """Load nets by name, and the calibration that came with livegate or a site's own on top of it.
 
@@ -178,6 +193,7 @@ class PassiveScorer:
             store: gives model files by name.
             names: keys of `NETS`.
             threads: onnxruntime threads for each net.
+            provider: see `make_session`.
             site: file of `livegate calibrate`.
 
         Raises:
@@ -194,7 +210,9 @@ class PassiveScorer:
             from pipeline.liveness.site import load_site_calibration  # few have one: its models take time
 
             calibration = load_site_calibration(site, files, calibration)
-        return cls([PassiveNet(name, files[name], threads=threads) for name in names], calibration)
+        return cls(
+            [PassiveNet(name, files[name], threads=threads, provider=provider) for name in names], calibration
+        )
 
     def score(self, image: Image, box: F32) -> PassiveScore:
         """Score one face.

@@ -15,12 +15,14 @@ from pipeline.nets.manifest import (
     manifest_path,
 )
 from pipeline.nets.progress import SILENT, Progress
+from pipeline.nets.provider import PROVIDERS, ProviderCheck, choose_providers
 from pipeline.nets.pull import ModelStatus, list_models, pull, verify
-from pipeline.nets.session import make_session
+from pipeline.nets.session import check_provider, make_session
 from pipeline.nets.store import ModelStore, open_store
 
 __all__ = [
     "GROUPS",
+    "PROVIDERS",
     "SILENT",
     "InputSpec",
     "Manifest",
@@ -29,7 +31,10 @@ __all__ = [
     "ModelStore",
     "OutputSpec",
     "Progress",
+    "ProviderCheck",
     "Source",
+    "check_provider",
+    "choose_providers",
     "list_models",
     "load_manifest",
     "make_session",

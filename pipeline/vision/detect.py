@@ -44,12 +44,19 @@ class BlazeFaceDetector:
         min_score: least confidence of a detection in (0, 1); 0.5 is MediaPipe's.
         max_overlap: boxes above this intersection over union are one face; 0.3 is MediaPipe's.
         threads: onnxruntime threads; more than one is slower for a net this small.
+        provider: see `make_session`.
     """
 
     def __init__(
-        self, path: Path, *, min_score: float = 0.5, max_overlap: float = 0.3, threads: int = 1
+        self,
+        path: Path,
+        *,
+        min_score: float = 0.5,
+        max_overlap: float = 0.3,
+        threads: int = 1,
+        provider: str = "cpu",
     ) -> None:
-        self._session = make_session(path, threads=threads)
+        self._session = make_session(path, threads=threads, provider=provider)
         self._input: str = self._session.get_inputs()[0].name
         outputs = {o.shape[-1]: o.name for o in self._session.get_outputs()}
         self._outputs: list[str] = [outputs[16], outputs[1]]

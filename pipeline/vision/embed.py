@@ -22,10 +22,11 @@ class FaceEmbedder:
     Args:
         path: ONNX file, input float32 (n, 3, 112, 112), BGR, (x - 127) / 128; output float32 (n, 512).
         threads: onnxruntime threads.
+        provider: see `make_session`.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self._session = make_session(path, threads=threads)
+    def __init__(self, path: Path, *, threads: int = 1, provider: str = "cpu") -> None:
+        self._session = make_session(path, threads=threads, provider=provider)
         entry = self._session.get_inputs()[0]
         self._input: str = entry.name
         self._output: str = self._session.get_outputs()[0].name

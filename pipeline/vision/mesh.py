@@ -88,14 +88,15 @@ class FaceMesh:
     Args:
         path: ONNX file, input float32 (1, 3, s, s), RGB in [0, 1]: s is 192 for 468 points, 256 for 478.
         threads: onnxruntime threads; more than one is slower for a net this small.
+        provider: see `make_session`.
 
     Attributes:
         size: s in pixels.
         count: number of points.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self._session = make_session(path, threads=threads)
+    def __init__(self, path: Path, *, threads: int = 1, provider: str = "cpu") -> None:
+        self._session = make_session(path, threads=threads, provider=provider)
         entry = self._session.get_inputs()[0]
         self._input: str = entry.name
         self.size = int(entry.shape[2])

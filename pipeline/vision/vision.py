@@ -37,6 +37,7 @@ class Vision:
         limits: when a track holds; ``detect_every`` goes before the one in there.
         detector: a detector of your own in place of BlazeFace.
         mesh_source: a mesh of your own in place of the file that ``mesh`` names.
+        provider: execution provider of both nets, see `pipeline.nets.make_session`.
 
     Raises:
         ModelError: a model file is missing or can't be loaded.
@@ -51,6 +52,7 @@ class Vision:
         limits: TrackLimits | None = None,
         detector: Detector | None = None,
         mesh_source: MeshSource | None = None,
+        provider: str = "cpu",
     ) -> None:
         def path(name: str) -> Path:
             if not isinstance(models, Mapping):
@@ -59,8 +61,10 @@ class Vision:
                 raise ModelMissingError(f"no path was given for the model {name}")
             return models[name]
 
-        self._detector = BlazeFaceDetector(path("face_detector")) if detector is None else detector
-        self._mesh = FaceMesh(path(mesh)) if mesh_source is None else mesh_source
+        self._detector = (
+            BlazeFaceDetector(path("face_detector"), provider=provider) if detector is None else detector
+        )
+        self._mesh = FaceMesh(path(mesh), provider=provider) if mesh_source is None else mesh_source
         self._limits = replace(limits or TrackLimits(), detect_every=detect_every)
         self._tracker = FaceTracker(self._detector, self._mesh, self._limits)
 
