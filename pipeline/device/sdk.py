@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, cast
 
-from pipeline.camera import Source, SourceOptions, is_trusted, open_source
+from pipeline.camera import Source, SourceOptions, open_source
+from pipeline.camera.trust import judge_source
 from pipeline.device.channel import AttestedService, Errand, SessionClient, camera_of
 from pipeline.device.installation import Installation, open_installation
 from pipeline.device.metainfo import App, metainfo
@@ -236,8 +237,8 @@ class DeviceSdk:
         with closing(source):
             if not verification._take(source):
                 return ClientCode.INTERRUPTED, Reason.INTERRUPTED
-            trusted = is_trusted(source.info, settings.trusted_sources)
-            camera = camera_of(source.info, self._installation, trusted=trusted)
+            seen = judge_source(source.info, settings.trusted_sources, settings.pinned_camera)
+            camera = camera_of(source.info, self._installation, trusted=seen.trusted)
             self._service.begin(
                 Errand(verification.query_id, camera, verification._cancelled, verification._sent)
             )
