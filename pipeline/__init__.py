@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.camera import Frame, Source, SourceOptions, SyntheticSource, open_source
+    from pipeline.cameras import Cameras
     from pipeline.errors import ClientCode, LivegateError
     from pipeline.gate import Gate
     from pipeline.match.person import Person
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Cameras": "pipeline.cameras",
     "ClientCode": "pipeline.errors",
     "Frame": "pipeline.camera",
     "Gate": "pipeline.gate",
@@ -45,6 +47,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Cameras",
     "ClientCode",
     "Frame",
     "Gate",

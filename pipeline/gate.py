@@ -17,7 +17,6 @@ from pipeline.errors import (
     ConsentError,
     LivegateError,
     MatchError,
-    ModelMissingError,
     SourceFrozenError,
     SourceLostError,
     UsageError,
@@ -25,11 +24,11 @@ from pipeline.errors import (
 from pipeline.liveness.evidence import Verdict
 from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.liveness.livepass import LivePass, seal
-from pipeline.nets import ModelStore, open_store
+from pipeline.loaded import LoadedNets
 from pipeline.reasons import Reason
 from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result
 from pipeline.settings import Settings
-from pipeline.vision import FaceEmbedder, View, Vision
+from pipeline.vision import View, Vision
 
 if TYPE_CHECKING:
     from pipeline.liveness.flash.session import Display, FlashSession
@@ -63,6 +62,7 @@ class Gate:
     Args:
         settings: see `Settings`; defaults, environment and livegate.toml if left out.
         service: answers ``match`` in verify mode instead of the settings' endpoint; closed with the gate.
+        nets: loaded before, of the same settings, to share them with other gates; see `pipeline.cameras`.
 
     Raises:
         SettingsError: a setting is out of range or contradicts another one.
@@ -75,18 +75,27 @@ class Gate:
         ```
     """
 
-    def __init__(self, settings: Settings | None = None, *, service: Service | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        service: Service | None = None,
+        nets: LoadedNets | None = None,
+    ) -> None:
         self.settings = settings or Settings()
         if service is not None and self.settings.mode == "liveness":
             raise UsageError("liveness mode asks nobody: a service is only for mode='verify'")
-        store = open_store(self.settings.models_dir, offline=self.settings.offline)
+        nets = nets or LoadedNets(self.settings)
+        self._turn = nets.turn
         self._vision = Vision(
-            store,
-            mesh="face_mesh_478" if self.settings.mesh == "accurate" else "face_mesh",
+            nets.store,
             detect_every=self.settings.detect_every,
+            detector=nets.detector,
+            mesh_source=nets.mesh,
         )
-        embedder = _embedder(store) if self.settings.mode == "verify" else None
-        self._judge = Judge(store, JudgeSettings.of(self.settings), embedder=embedder)
+        self._judge = Judge(
+            nets.store, JudgeSettings.of(self.settings), embedder=nets.embedder, scorer=nets.scorer
+        )
         self._running = threading.Lock()
         self._service = service
         if self.settings.mode == "verify" and service is None:
@@ -226,8 +235,9 @@ class Gate:
         try:
             for taken in source:
                 frame = seal(taken)  # one copy before anybody looks: what vision sees is what is judged
-                view = self._vision.see(frame)
-                step = session.observe(frame, view)
+                with self._turn:
+                    view = self._vision.see(frame)
+                    step = session.observe(frame, view)
                 verdict = step.verdict
                 if verdict is not None:
                     break
@@ -323,14 +333,6 @@ def _flash(display: Display) -> FlashSession:
     from pipeline.liveness.flash import FlashSession  # only checks with a screen need it
 
     return FlashSession(display)
-
-
-def _embedder(store: ModelStore) -> FaceEmbedder | None:
-    """Lets the same-face guard compare embeddings too, where the net is at hand; it is not needed."""
-    try:
-        return FaceEmbedder(store.path("fr_feature"))
-    except ModelMissingError:
-        return None
 
 
 def _reason_of(error: LivegateError) -> Reason:

@@ -26,7 +26,18 @@ ALLOWED = {
 }
 """Room -> rooms whose modules it may import. `errors`, `reasons` and `settings` are everybody's."""
 COMMON = {"errors", "reasons", "settings", "__version__"}
-MEETING_PLACES = {"gate", "score", "service", "cli", "demo", "__init__", "__main__", "result"}
+MEETING_PLACES = {
+    "gate",
+    "cameras",
+    "loaded",
+    "score",
+    "service",
+    "cli",
+    "demo",
+    "__init__",
+    "__main__",
+    "result",
+}
 """Modules at the top that may see several rooms; of the rooms only ``device`` comes after them."""
 
 
