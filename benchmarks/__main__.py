@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import (
+    batch,
+    cameras,
     compare,
     frame,
     gateway,
@@ -42,6 +44,8 @@ COMMANDS: Final[dict[str, tuple[str, tuple[Part, ...]]]] = {
     "start": ("from the start of a process to its first judged frame", (start.measure,)),
     "load": ("signed matches against livegate serve with several workers", (load.measure,)),
     "memory": ("resident memory over many frames", (memory.measure,)),
+    "cameras": ("frames of each of 1 to 16 cameras in one process", (cameras.measure,)),
+    "batch": ("pictures a second through the liveness nets in batches of 1, 4 and 16", (batch.measure,)),
     "peers": ("whole frames and request signing beside the peers", (frame.measure, upload.measure)),
 }
 

@@ -39,6 +39,7 @@ WHOLE_PEERS: Final[dict[str, float | None]] = {
     "YuNet + MiniFASNet pair": None,
     "uniface RetinaFace + MiniFASNet": 5.0,
     "deepface extract_faces anti_spoofing": 20.0,
+    "deepface extract_faces anti_spoofing, untrained nets": 20.0,
 }
 """Peers that do what our whole frame does, and how many times as long they should take at least."""
 
@@ -259,6 +260,7 @@ def peer_plans(options: Options) -> list[PeerPlan]:
         yunet=given.yunet,
         uniface=given.uniface,
         deepface=given.deepface,
+        torch=given.torch,
     )
 
 

@@ -80,8 +80,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     peers.add_argument("--minifasnet", type=Path, default=ROOT.parent / "shared" / "models")
     peers.add_argument("--task", type=Path, help="model bundle for mediapipe's FaceLandmarker")
     peers.add_argument("--yunet", type=Path, help="weights of OpenCV's YuNet")
-    peers.add_argument("--uniface", type=Path, help="Python with uniface and its weights")
-    peers.add_argument("--deepface", type=Path, help="Python with deepface and its weights")
+    peers.add_argument("--uniface", type=Path, help="Python with uniface")
+    peers.add_argument("--deepface", type=Path, help="Python with deepface and torch")
+    peers.add_argument("--torch", type=Path, help="Python with torch, onnx and onnxruntime")
+    for name in ("core", "tea"):
+        peers.add_argument(
+            f"--official-{name}", type=Path, default=ROOT / f".venv-official-{name}" / "bin" / "python"
+        )
 
 
 def read_options(arguments: argparse.Namespace) -> Options:

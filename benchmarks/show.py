@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from benchmarks.plots import draw_cases, draw_series
@@ -66,5 +67,8 @@ def plot(path: Path) -> list[Path]:
         if len(cases) > 1:
             name = "-".join("".join(c if c.isalnum() else " " for c in group).split())
             written.append(draw_cases(cases, report, group, Path(f"{stem}.{name}.svg")))
-    curves = [draw_series(series, report, Path(f"{stem}.memory.svg")) for series in report.series]
+    curves = []
+    for series in report.series:
+        kind = "memory" if len(report.series) == 1 else "-".join(re.findall(r"\w+", series.name))
+        curves.append(draw_series(series, report, Path(f"{stem}.{kind}.svg")))
     return written + curves

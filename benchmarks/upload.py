@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from contextlib import ExitStack
 from typing import Final
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from benchmarks.harness import Call, Runner, alternate
 from benchmarks.options import Options, say
+from benchmarks.peers import SharedFrames, Worker, WorkerError, plan_signers
 from benchmarks.report import Book
 from pipeline.camera.frame import Frame, Image
 from pipeline.liveness.livepass import LivePass, _mint, seal
@@ -53,11 +55,14 @@ def measure(options: Options, book: Book) -> None:
         "request, signed": Call(lambda n: our_request(jpeg), options.one),
         "request, signed, urllib.parse.quote": Call(lambda n: plain_request(jpeg), options.one),
     }
-    say(f"  {GROUP}: {len(runners)} cases in turn")
-    times = alternate(runners, options.repeats, seed=options.seed)
+    with ExitStack() as stack:
+        notes = _add_signers(options, book, stack, jpeg, runners)
+        say(f"  {GROUP}: {len(runners)} cases in turn")
+        times = alternate(runners, options.repeats, seed=options.seed)
     for name, taken in times.items():
-        ours = "urllib" not in name
-        book.add_times(f"{GROUP}: {name}", GROUP, taken, ours=ours, cores=options.one)
+        ours = name not in notes and "urllib" not in name
+        note = notes.get(name, "")
+        book.add_times(f"{GROUP}: {name}", GROUP, taken, ours=ours, cores=options.one, note=note)
     own = [a + b for a, b in zip(times["digest of the pass"].ms, times["request, signed"].ms, strict=True)]
     case = book.add_case(
         f"{GROUP}: all but the JPEG",
@@ -67,9 +72,32 @@ def measure(options: Options, book: Book) -> None:
         block=book.cases[f"{GROUP}: JPEG"].block,
         note="sum, call by call, of the digest and the signed request",
     )
-    book.compare(f"{GROUP}: request, signed, urllib.parse.quote", f"{GROUP}: request, signed")
+    for name in ("request, signed, urllib.parse.quote", *notes):
+        book.compare(f"{GROUP}: {name}", f"{GROUP}: request, signed")
     book.target("upload preparation beyond the JPEG, median", case.marks.median, "ms", most=0.6)
-    book.skip("official SDK's signing", "not run: there is no adapter for it yet")
+
+
+def _add_signers(
+    options: Options, book: Book, stack: ExitStack, jpeg: bytes, runners: dict[str, Runner]
+) -> dict[str, str]:
+    """The service's own clients, each in its environment: names of their cases to notes."""
+    notes: dict[str, str] = {}
+    given = options.arguments
+    shared = SharedFrames(np.frombuffer(jpeg, np.uint8)[None])
+    stack.callback(shared.close)
+    for plan in plan_signers(core=given.official_core, tea=given.official_tea):
+        if plan.missing is not None:
+            book.skip(plan.name, f"not run: {plan.missing}")
+            continue
+        try:
+            worker = stack.enter_context(Worker(plan, shared, np.empty((0, 4)), options.one, options.outer))
+        except WorkerError as error:
+            book.skip(plan.name, f"not run: {error}")
+            continue
+        name = f"request, signed, {plan.name}"
+        runners[name] = worker
+        notes[name] = f"{plan.note}; {', '.join(f'{key} {value}' for key, value in worker.versions.items())}"
+    return notes
 
 
 def our_request(jpeg: bytes) -> bytes:

@@ -19,6 +19,7 @@ from benchmarks.harness import Block
 from pipeline.camera.frame import Image
 
 SCRIPT: Final = Path(__file__).with_name("worker.py")
+SIGNER: Final = Path(__file__).with_name("signing.py")
 MINIFASNET: Final = {"v2": "minifasnet_v2_27_80.onnx", "v1se": "minifasnet_v1se_40_80.onnx"}
 """File names of the published pair."""
 
@@ -39,6 +40,7 @@ class PeerPlan:
         missing: why it can't be run here, or None.
         note: what it is, for the report.
         everywhere: True to run it on all cores too, False on one core only.
+        script: what its Python runs.
     """
 
     name: str
@@ -48,6 +50,7 @@ class PeerPlan:
     missing: str | None = None
     note: str = ""
     everywhere: bool = True
+    script: Path = SCRIPT
 
 
 def plan_peers(
@@ -58,6 +61,7 @@ def plan_peers(
     yunet: Path | None = None,
     uniface: Path | None = None,
     deepface: Path | None = None,
+    torch: Path | None = None,
 ) -> list[PeerPlan]:
     """What could be run, and why the rest can't. Nothing is ever downloaded.
 
@@ -66,8 +70,9 @@ def plan_peers(
         minifasnet: folder with the published pair.
         task: model bundle of FaceLandmarker.
         yunet: weights of OpenCV's YuNet.
-        uniface: Python with uniface and its weights.
-        deepface: Python with deepface and its weights.
+        uniface: Python with uniface; its detector only where its cache holds the weights.
+        deepface: Python with deepface and torch; its own weights only where its cache holds them.
+        torch: Python with torch, onnx and onnxruntime.
     """
     own = Path(sys.executable)
     pair = {key: str((minifasnet / name).resolve()) for key, name in MINIFASNET.items()}
@@ -104,6 +109,14 @@ def plan_peers(
             everywhere=False,
         ),
         PeerPlan(
+            "MiniFASNet pair, PyTorch",
+            "torch",
+            torch or own,
+            pair,
+            no_pair or _wanted(torch, "--torch", "a Python with torch, onnx and onnxruntime"),
+            "crops and both nets in PyTorch with its own threads, on boxes given for nothing",
+        ),
+        PeerPlan(
             "YuNet + MiniFASNet pair",
             "yunet",
             own,
@@ -116,18 +129,50 @@ def plan_peers(
             "uniface",
             uniface or own,
             {},
-            _wanted(uniface, "--uniface", "a Python with uniface and its weights"),
+            _wanted(uniface, "--uniface", "a Python with uniface")
+            or _wanted(
+                _uniface_detector(), "UNIFACE_CACHE_DIR", "its detector's weights, retinaface_mnet_v2.onnx"
+            ),
             "its defaults, one of the two nets",
+        ),
+        PeerPlan(
+            "uniface MiniFASNet",
+            "uniface net",
+            uniface or own,
+            pair,
+            no_pair or _wanted(uniface, "--uniface", "a Python with uniface"),
+            "its crop and one of the two nets, on boxes given for nothing",
         ),
         PeerPlan(
             "deepface extract_faces anti_spoofing",
             "deepface",
             deepface or own,
             {},
-            _wanted(deepface, "--deepface", "a Python with deepface and its weights"),
+            _wanted(deepface, "--deepface", "a Python with deepface and torch")
+            or _wanted(_deepface_weights(), "DEEPFACE_HOME", "its anti-spoofing weights, two .pth files"),
             "its defaults",
         ),
+        PeerPlan(
+            "deepface extract_faces anti_spoofing, untrained nets",
+            "deepface",
+            deepface or own,
+            {"untrained": "1"},
+            _wanted(deepface, "--deepface", "a Python with deepface and torch"),
+            "its defaults; its two nets with numbers drawn at random, for the time alone",
+        ),
     ]
+
+
+def _uniface_detector() -> Path | None:
+    """File of uniface's default detector in its cache, or None."""
+    folder = Path(os.environ.get("UNIFACE_CACHE_DIR", "~/.uniface/models")).expanduser()
+    return next(iter(sorted(folder.glob("retinaface*v2*.onnx"))), None)
+
+
+def _deepface_weights() -> Path | None:
+    """File of deepface's first anti-spoofing net in its cache, or None."""
+    folder = Path(os.environ.get("DEEPFACE_HOME", "~")).expanduser() / ".deepface" / "weights"
+    return next(iter(sorted(folder.glob("*MiniFASNetV2.pth"))), None)
 
 
 def _wanted(path: Path | None, flag: str, what: str) -> str | None:
@@ -136,11 +181,32 @@ def _wanted(path: Path | None, flag: str, what: str) -> str | None:
     return None if path.is_file() else f"the file given by {flag} does not exist"
 
 
+def plan_signers(*, core: Path, tea: Path) -> list[PeerPlan]:
+    """The service's own clients as signers of a match.
+
+    Args:
+        core: Python with the older client.
+        tea: Python with the current one.
+    """
+    return [
+        PeerPlan(
+            f"official {name} client",
+            name,
+            python,
+            missing=None if python.is_file() else f"no Python with it; give it by --official-{name}",
+            note="base64, JSON, signed request as its users make it; nothing is sent",
+            everywhere=False,
+            script=SIGNER,
+        )
+        for name, python in (("core", core), ("tea", tea))
+    ]
+
+
 class SharedFrames:
     """Frames in a file without a name, which workers inherit: they see the same pixels, and no copy stays.
 
     Args:
-        images: uint8 (n, height, width, 3), BGR.
+        images: uint8 (n, height, width, 3), BGR; or (1, bytes), one JPEG for a signer.
     """
 
     def __init__(self, images: Image) -> None:
@@ -198,7 +264,7 @@ class Worker:
         self._name = plan.name
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [str(plan.python), str(SCRIPT), json.dumps(job)],
+            [str(plan.python), str(plan.script), json.dumps(job)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

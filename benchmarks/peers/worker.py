@@ -14,16 +14,16 @@ Time is taken here, around the peer's own call alone: what the line costs counts
 
 from __future__ import annotations
 
-import gc
-import json
+import atexit
 import mmap
 import os
-import sys
-import time
-from importlib.metadata import PackageNotFoundError, version
+import pathlib
+import shutil
+import tempfile
 
 import cv2
 import numpy as np
+from loop import begin, serve
 
 
 def facemesh(frames, boxes, options):
@@ -73,6 +73,16 @@ def _pair(options):
     nets = [
         (ort.InferenceSession(options[name], settings), scale) for name, scale in (("v2", 2.7), ("v1se", 4.0))
     ]
+    return _scored(
+        [
+            (lambda planes, net=net: net.run(None, {net.get_inputs()[0].name: planes})[0][0], scale)
+            for net, scale in nets
+        ]
+    )
+
+
+def _scored(nets):
+    """Crops, nets and the mean of their softmax: a function of picture and box."""
 
     def score(image, box):
         height, width = image.shape[:2]
@@ -85,7 +95,7 @@ def _pair(options):
             top = min(max(y - h * scale / 2, 0), max(height - 1 - h * scale, 0))
             region = image[int(top) : int(top + h * scale) + 1, int(left) : int(left + w * scale) + 1]
             planes = cv2.resize(region, (80, 80)).astype(np.float32).transpose(2, 0, 1)[None]
-            logits = net.run(None, {net.get_inputs()[0].name: planes})[0][0]
+            logits = net(planes)
             e = np.exp(logits - logits.max())
             total += e / e.sum()
         return total / 2
@@ -96,6 +106,40 @@ def _pair(options):
 def minifasnet(frames, boxes, options):
     """The pair alone, on boxes that it is given; they cost it nothing."""
     score = _pair(options)
+    return lambda index: bool(np.isfinite(score(frames[index], boxes[index])).all())
+
+
+def _torch_pair(options):
+    """Both MiniFASNets in PyTorch, its default threads: a function of picture and box.
+
+    Raises:
+        ValueError: the modules don't say what the files say.
+    """
+    import onnxruntime as ort
+    import torch
+    from torch_net import OnnxModule
+
+    nets = []
+    probe = np.random.default_rng(0).uniform(0, 255, (1, 3, 80, 80)).astype(np.float32)
+    for name, scale in (("v2", 2.7), ("v1se", 4.0)):
+        net = OnnxModule(options[name]).eval()
+        wanted = ort.InferenceSession(options[name]).run(None, {"input": probe})[0]
+        with torch.inference_mode():
+            found = net(torch.from_numpy(probe)).numpy()
+        if not np.allclose(found, wanted, rtol=1e-3, atol=1e-3):
+            raise ValueError(f"the PyTorch form of {name} differs by {np.abs(found - wanted).max():.3g}")
+        nets.append((net, scale))
+
+    def run(net, planes):
+        with torch.inference_mode():
+            return net(torch.from_numpy(planes)).numpy()[0]
+
+    return _scored([(lambda planes, net=net: run(net, planes), scale) for net, scale in nets])
+
+
+def torch_minifasnet(frames, boxes, options):
+    """The pair in PyTorch, on boxes that it is given; they cost it nothing."""
+    score = _torch_pair(options)
     return lambda index: bool(np.isfinite(score(frames[index], boxes[index])).all())
 
 
@@ -132,8 +176,23 @@ def uniface(frames, boxes, options):
     return step
 
 
+def uniface_net(frames, boxes, options):
+    """The MiniFASNet of uniface alone on boxes that it is given; its published file is ``options.v2``."""
+    from uniface.spoofing import minifasnet
+
+    minifasnet.verify_model_weights = lambda name: options["v2"]
+    net = minifasnet.MiniFASNet()
+    return lambda index: bool(np.isfinite(net.predict(frames[index], boxes[index]).confidence))
+
+
 def deepface(frames, boxes, options):
-    """deepface: extract_faces with anti_spoofing and its default detector. Weights lie in its own cache."""
+    """deepface: extract_faces with anti_spoofing and its default detector. Weights lie in its own cache.
+
+    With ``options.untrained`` its nets get numbers drawn at random in a folder of their own, its weights
+    being no part of the package: they take as long, and say nothing.
+    """
+    if "untrained" in options:
+        _untrained_deepface()
     from deepface import DeepFace
 
     def step(index):
@@ -143,57 +202,44 @@ def deepface(frames, boxes, options):
     return step
 
 
+def _untrained_deepface():
+    folder = tempfile.mkdtemp(prefix="deepface-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["DEEPFACE_HOME"] = folder
+    os.environ["DEEPFACE_BACKEND_ENGINE"] = "pytorch"
+    weights = pathlib.Path(folder) / ".deepface" / "weights"
+    weights.mkdir(parents=True)
+    import torch
+    from deepface.models.spoofing.pytorch import FasNetBackbone
+
+    torch.manual_seed(0)
+    for name, make in (
+        ("2.7_80x80_MiniFASNetV2.pth", FasNetBackbone.MiniFASNetV2),
+        ("4_0_0_80x80_MiniFASNetV1SE.pth", FasNetBackbone.MiniFASNetV1SE),
+    ):
+        torch.save(make(conv6_kernel=(5, 5)).state_dict(), weights / name)
+
+
 PEERS = {
     "facemesh": (facemesh, ("mediapipe",)),
     "facelandmarker": (facelandmarker, ("mediapipe",)),
     "minifasnet": (minifasnet, ("onnxruntime",)),
+    "torch": (torch_minifasnet, ("torch", "onnx")),
     "yunet": (yunet, ("opencv-python", "opencv-contrib-python", "onnxruntime")),
     "uniface": (uniface, ("uniface", "onnxruntime")),
+    "uniface net": (uniface_net, ("uniface", "onnxruntime")),
     "deepface": (deepface, ("deepface", "tensorflow", "torch")),
 }
 
 
-def versions(names):
-    """Versions of those packages that are there."""
-    found = {"python": ".".join(map(str, sys.version_info[:3])), "numpy": np.__version__}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def main():
     """Load the peer, then time blocks until standard input ends."""
-    job = json.loads(sys.argv[1])
-    if job["cores"] is not None:
-        os.sched_setaffinity(0, job["cores"])
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a peer prints must not get between the answers
-    count, height, width, channels = job["shape"]
-    memory = mmap.mmap(job["fd"], count * height * width * channels, access=mmap.ACCESS_READ)
+    job, answers = begin()
+    memory = mmap.mmap(job["fd"], int(np.prod(job["shape"])), access=mmap.ACCESS_READ)
     frames = np.frombuffer(memory, np.uint8).reshape(job["shape"])
     make, packages = PEERS[job["peer"]]
     step = make(frames, job["boxes"], job["options"])
-    period = max(2 * (count - 1), 1)
-    print(json.dumps({"ready": True, "versions": versions(packages)}), file=answers, flush=True)
-    for line in sys.stdin:
-        block = json.loads(line)
-        wall, found = [], 0
-        gc.collect()
-        gc.disable()
-        cpu = time.process_time_ns()
-        for number in range(block["start"], block["start"] + block["count"]):
-            place = number % period
-            index = min(place, period - place)
-            begin = time.perf_counter_ns()
-            hit = step(index)
-            wall.append(time.perf_counter_ns() - begin)
-            found += bool(hit)
-        cpu = time.process_time_ns() - cpu
-        gc.enable()
-        print(json.dumps({"wall_ns": wall, "cpu_ns": cpu, "found": found}), file=answers, flush=True)
+    serve(answers, step, len(frames), ("numpy", *packages))
 
 
 if __name__ == "__main__":
