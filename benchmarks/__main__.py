@@ -18,6 +18,7 @@ from benchmarks import (
     memory,
     options,
     pace,
+    providers,
     show,
     stages,
     start,
@@ -46,6 +47,7 @@ COMMANDS: Final[dict[str, tuple[str, tuple[Part, ...]]]] = {
     "memory": ("resident memory over many frames", (memory.measure,)),
     "cameras": ("frames of each of 1 to 16 cameras in one process", (cameras.measure,)),
     "batch": ("pictures a second through the liveness nets in batches of 1, 4 and 16", (batch.measure,)),
+    "providers": ("the nets on other execution providers, where there are any", (providers.measure,)),
     "peers": ("whole frames and request signing beside the peers", (frame.measure, upload.measure)),
 }
 

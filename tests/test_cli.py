@@ -268,6 +268,35 @@ def test_doctor_and_models_tell_what_is_there(here: Callable[..., Done]) -> None
     assert all(len(item["sha256"]) == 64 for item in models)
 
 
+@pytest.fixture
+def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+
+
+@pytest.mark.usefixtures("no_accelerator")
+def test_provider_that_is_absent_is_told_and_the_check_runs_on_the_processor(
+    here: Callable[..., Done], clips: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    found = [
+        item for item in lines(here("doctor", "--json", "--provider", "directml")) if item["state"] == "warn"
+    ]
+    assert {"directml for face_detector", "directml for fr_liveness"} <= {item["what"] for item in found}
+    done = here("run", clips["person"], "--mode", "liveness", "--json", "--provider", "directml")
+    assert lines(done)[-1]["code"] == 1000
+    assert any("directml" in message for message in (*caplog.messages, done.stderr))
+
+
+@pytest.mark.usefixtures("no_accelerator")
+def test_models_verify_holds_a_provider_against_the_processor(here: Callable[..., Done]) -> None:
+    done = here("models", "verify", "--provider", "directml", "--json")
+    assert done.returncode == 6
+    assert {i["state"] for i in lines(done) if i["event"] == "provider"} == {"absent"}
+    done = here("models", "verify", "--provider", "cpu", "--json")
+    assert done.returncode == 0
+    assert {i["difference"] for i in lines(done) if i["event"] == "provider"} == {0.0}
+    assert here("models", "verify", "--provider", "abacus").returncode == 2
+
+
 def test_doctor_fails_where_models_are_missing(here: Callable[..., Done], tmp_path: Path) -> None:
     done = here("doctor", "--json", LIVEGATE_MODELS_DIR=str(tmp_path))
     assert done.returncode == 6
