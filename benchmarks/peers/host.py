@@ -158,7 +158,8 @@ def plan_peers(
             deepface or own,
             {"untrained": "1"},
             _wanted(deepface, "--deepface", "a Python with deepface and torch"),
-            "its defaults; its two nets with numbers drawn at random, for the time alone",
+            "its defaults on PyTorch; its two nets with numbers drawn at random, for the time alone",
+            everywhere=False,
         ),
     ]
 
