@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from benchmarks.machine import allowed_cores
-from benchmarks.peers import PeerPlan, SharedFrames, Worker, WorkerError, plan_peers
+from benchmarks.options import ROOT
+from benchmarks.peers import PeerPlan, SharedFrames, Worker, WorkerError, plan_peers, plan_signers
 from benchmarks.peers.host import MINIFASNET
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers inherit a file descriptor")
@@ -72,3 +73,23 @@ def test_a_peer_that_is_not_installed_ends_with_its_own_words(frames: SharedFram
     plan = PeerPlan(peer, peer, Path(sys.executable))
     with pytest.raises(WorkerError, match=peer if peer == "no such peer" else f"No module named '{peer}'"):
         Worker(plan, frames, BOXES, None, allowed_cores())
+
+
+def test_signers_that_are_not_there_are_told() -> None:
+    plans = plan_signers(core=Path("none"), tea=Path("none"))
+    assert [plan.missing for plan in plans] == [
+        "no Python with it; give it by --official-core",
+        "no Python with it; give it by --official-tea",
+    ]
+
+
+@pytest.mark.parametrize("name", ["core", "tea"])
+def test_official_client_signs_a_picture_and_sends_nothing(name: str) -> None:
+    python = {key: ROOT / f".venv-official-{key}" / "bin" / "python" for key in ("core", "tea")}
+    if not python[name].is_file():
+        pytest.skip(f"no .venv-official-{name}; make test makes it")
+    plan = next(plan for plan in plan_signers(**python) if plan.peer == name)
+    shared = SharedFrames(np.random.default_rng(0).integers(0, 255, (1, 4096), dtype=np.uint8))
+    with Worker(plan, shared, np.empty((0, 4)), None, allowed_cores()) as worker:
+        assert worker.block(0, 3).found == 3
+    shared.close()
