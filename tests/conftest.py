@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,6 +24,18 @@ ROOT = Path(__file__).resolve().parents[1]
 # A busy machine is no defect: nothing here is judged by the clock.
 settings.register_profile("livegate", deadline=None)
 settings.load_profile("livegate")
+
+
+@pytest.fixture(autouse=True)
+def quiet_logs() -> Iterator[None]:
+    """Whatever a command sets up for its own logs ends with the test."""
+    root, ours = logging.getLogger(), logging.getLogger("livegate")
+    kept = [(logger, logger.level, logger.propagate, list(logger.handlers)) for logger in (root, ours)]
+    yield
+    for logger, level, propagate, handlers in kept:
+        logger.setLevel(level)
+        logger.propagate = propagate
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,7 @@ def test_the_model_is_named_by_its_file(nets: NetEmbedder) -> None:
     assert nets.model.name == "fr_feature/face_mesh"
 
 
+@pytest.mark.storages("sqlite")
 def test_the_embedded_gateway_of_the_settings_answers_in_process(
     astronaut: np.ndarray, database: str, kit: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
