@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from threading import Event
 from typing import Final
@@ -108,7 +109,7 @@ def _run(
 
         for number in range(streams):
             start(f"lane {number}")
-        counting, checks, passed, ended = 0.0, 0, 0, time.monotonic()
+        counting, ends, ended = 0.0, Counter[str](), time.monotonic()
         before: dict[str, tuple[int, int]] = {}
         cpu = time.process_time()
         for lane, event in _until(cameras, began + WARM_S + seconds):
@@ -117,8 +118,8 @@ def _run(
                 counting, cpu = ended, time.process_time()
                 before = {key: _count(kept) for key, kept in sources.items()}
             if isinstance(event, Result):
-                checks += bool(counting)
-                passed += bool(counting) and event.passed
+                if counting:
+                    ends[f"{int(event.code)} {event.reason or 'passed'}"] += 1
                 start(lane)
         cpu = time.process_time() - cpu
         after = {key: _count(kept) for key, kept in sources.items()}
@@ -131,7 +132,8 @@ def _run(
     book.add_number(f"{name}: least over most frames of a camera", seen.min() / max(1, seen.max()), "times")
     book.add_number(f"{name}: processor time of a frame", 1e3 * cpu / max(1, seen.sum()), "ms")
     book.add_number(f"{name}: cores used", cpu / took, "cores")
-    book.add_number(f"{name}: checks a minute", 60 * checks / took, "checks", f"{passed} of {checks} passed")
+    told = ", ".join(f"{count} x {end}" for end, count in ends.most_common())
+    book.add_number(f"{name}: checks a minute", 60 * ends.total() / took, "checks", told)
     resident = float(memory[0]) if memory else 0.0
     book.add_number(f"{name}: resident", resident, "MiB", f"with the frames: {_mib(sequence):.0f} MiB")
     return float(np.median(seen / took)), float(seen.sum() / took), resident

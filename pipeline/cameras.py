@@ -121,11 +121,12 @@ class Cameras:
         watched = _Watched(source)
         events = gate.events(watched, person=person, consent=consent, display=display)
         check = _Check(watched, time.monotonic() + self._deadline_s)
+        check.thread = threading.Thread(
+            target=self._run, args=(name, check, events), name=f"camera {name}", daemon=True
+        )
         with self._news:
             self._checks[name] = check
-        threading.Thread(
-            target=self._run, args=(name, check, events), name=f"camera {name}", daemon=True
-        ).start()
+        check.thread.start()
 
     def events(self) -> Iterator[tuple[str, Guidance | Result]]:
         """What happens at the cameras until no check runs: (camera, event).
@@ -140,7 +141,11 @@ class Cameras:
         """End all checks; what has not passed by then never will. Idempotent."""
         with self._news:
             checks = list(self._checks.items())
+        for _, check in checks:
+            check.source.end()
         for name, check in checks:
+            if check.thread is not None and check.thread is not threading.current_thread():
+                check.thread.join(GRACE_S)
             self._give_up(name, check)
         if self._service is not None:
             self._service.close()
@@ -213,6 +218,7 @@ class _Check:
     source: _Watched
     deadline: float
     ending: bool = field(default=False)
+    thread: threading.Thread | None = field(default=None)
 
 
 class _Watched:
