@@ -45,8 +45,10 @@ NOTES = (
 )
 SETS: tuple[tuple[str, ...], ...] = (
     ("fr_liveness",),
+    ("livegate_pad",),
     ("fr_liveness", "livegate_pad"),
     ("minifasnet_v2", "minifasnet_v1se"),
+    ("livegate_pad", "minifasnet_v2", "minifasnet_v1se"),
     ("minifasnet_v2", "minifasnet_v1se", "facenox"),
     ("fr_liveness", "minifasnet_v2", "minifasnet_v1se"),
     ("livegate_pad", "minifasnet_v2", "minifasnet_v1se", "facenox"),
