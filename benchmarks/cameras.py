@@ -42,7 +42,7 @@ class Paced(SourceBase):
         self._sequence = sequence
         self._began = began
         self._offset = offset
-        self._last = int((time.monotonic() - began) * FPS) - 1
+        self._last = int((time.monotonic() - began) * FPS)  # the next one is the first
         self._closed = Event()
         self.seen = 0
         self.dropped = 0
