@@ -46,9 +46,9 @@ NOISE = (0.5, 1, 2, 4, 8)
 """Standard deviations of a still's noise, grey levels."""
 FEW = (
     "Eight labelled clips of seven people, five live and three replays. They show an order of magnitude; no "
-    "rate can be had from them. In one of the replays, the one with 28 frames, the face that is followed is that "
-    "of the live man behind the telephone until the telephone covers it: it ends as `face_changed`, and counts as "
-    "an attack all the same."
+    "rate can be had from them. In one of the replays, the one with 28 frames, the face that is followed is "
+    "that of the live man behind the telephone until the telephone covers it: it ends as `face_changed`, and "
+    "counts as an attack all the same."
 )
 
 
