@@ -18,6 +18,7 @@ from pipeline.nets import open_store
 from pipeline.reasons import Reason
 from pipeline.settings import Settings
 from pipeline.vision import Vision
+from pipeline.vision.quality import DEFAULT_LIMITS
 
 THRESHOLD: Final = 0.5
 """A picture whose score is at least this counts as live: the Bayes decision at equal priors and costs, the
@@ -112,7 +113,10 @@ class FileScorer:
         if not math.isfinite(passive.probability):
             return _Found(view.faces, None, None, Reason.UNDECIDED, {"nets": nets})
         live = passive.probability >= THRESHOLD
-        return _Found(view.faces, passive.probability, live, None if live else Reason.SPOOF, {"nets": nets})
+        reason = None if live else Reason.SPOOF
+        if live and (view.quality is None or not view.quality.noise <= DEFAULT_LIMITS.max_noise):
+            live, reason = False, Reason.TOO_DARK  # noise drives the nets' scores of attacks up
+        return _Found(view.faces, passive.probability, live, reason, {"nets": nets})
 
     def _clip(self, path: Path) -> _Found:
         """The clip's verdict; it ends where a check would end."""

@@ -14,6 +14,7 @@ from pipeline.camera.frame import Image
 from pipeline.errors import SettingsError
 from pipeline.reasons import Reason
 from pipeline.vision.align import similarity, template
+from pipeline.vision.noise import noise
 from pipeline.vision.occlusion import occlusion
 from pipeline.vision.types import F32, Face, Quality, View
 
@@ -68,6 +69,7 @@ def measure(image: Image, face: Face, faces: int) -> Quality:
         eyes_open=eyes_open(face.landmarks),
         occlusion=occlusion(ycrcb, points),
         inside=seen / max((x2 - x1) * (y2 - y1), 1e-6),
+        noise=noise(image, face.box),
     )
 
 
@@ -110,6 +112,9 @@ class QualityLimits:
         min_eyes_open: eye aspect ratio. Measured. The 468-point mesh draws closed eyes half open, so this
             stops few of them; with the 478-point mesh a blink goes down to 0.05.
         max_occlusion: chance of a covered mouth or covered eyes, in [0, 1]. The models' even point.
+        max_noise: grey levels. Chosen on one half of the people, a seventh below the least noise at 3 stops
+            less light, gained up; no live picture there has a third of it. What it does to the other
+            half is printed by ``python -m benchmarks.noise_limit ../shared/data``.
 
     Raises:
         SettingsError: a limit is not a finite number, or is below zero.
@@ -130,6 +135,7 @@ class QualityLimits:
     min_sharpness: float = 18.0
     min_eyes_open: float = 0.15
     max_occlusion: float = 0.5
+    max_noise: float = 2.5
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -175,6 +181,7 @@ def _checks(q: Quality, limits: QualityLimits) -> Iterator[tuple[bool, Reason]]:
     yield q.brightness >= limits.min_brightness, Reason.TOO_DARK
     yield q.brightness <= limits.max_brightness, Reason.TOO_BRIGHT
     yield q.clipped <= limits.max_clipped, Reason.TOO_BRIGHT
+    yield q.noise <= limits.max_noise, Reason.TOO_DARK  # noise is what is left of too little light
     yield abs(q.yaw) <= limits.max_yaw, Reason.LOOK_STRAIGHT
     yield abs(q.pitch) <= limits.max_pitch, Reason.LOOK_STRAIGHT
     yield abs(q.roll) <= limits.max_roll, Reason.LOOK_STRAIGHT

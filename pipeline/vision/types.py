@@ -84,6 +84,8 @@ class Quality:
         eyes_open: smaller of both eyes' height over width (eye aspect ratio), about 0.3 when open.
         occlusion: chance that the lower face or the eyes are covered, see `pipeline.vision.occlusion`.
         inside: share of the face box inside the frame, in [0, 1].
+        noise: standard deviation of the noise where the face is flattest, grey levels, see
+            `pipeline.vision.noise`.
     """
 
     faces: int
@@ -100,6 +102,7 @@ class Quality:
     eyes_open: float
     occlusion: float
     inside: float = 1.0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

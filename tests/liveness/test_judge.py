@@ -165,8 +165,9 @@ def test_before_judging_a_problem_is_guidance(seen: View, reason: Reason) -> Non
     assert observe(session, 4, start=30)[-1].verdict is not None
 
 
-def test_a_frame_of_poor_quality_is_guided_and_not_judged() -> None:
-    dark = view(quality=replace(GOOD, brightness=3.0, contrast=1.0))
+@pytest.mark.parametrize("bad", [{"brightness": 3.0, "contrast": 1.0}, {"noise": 9.0}, {"noise": math.nan}])
+def test_a_frame_of_poor_quality_is_guided_and_not_judged(bad: dict[str, float]) -> None:
+    dark = view(quality=replace(GOOD, **bad))  # type: ignore[arg-type]
     session = judge(8.0).begin("s", live=True)
     steps = observe(session, 121, dark)
     assert all(s.evidence is None for s in steps)

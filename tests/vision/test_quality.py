@@ -159,6 +159,7 @@ BAD = {
     "clipped": (0.9, Reason.TOO_BRIGHT),
     "eyes_open": (0.05, Reason.EYES_CLOSED),
     "occlusion": (0.9, Reason.FACE_COVERED),
+    "noise": (5.0, Reason.TOO_DARK),
 }
 
 
