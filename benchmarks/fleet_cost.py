@@ -51,7 +51,7 @@ class Inputs:
     device_open_ms: float = 1157.0
     device_upload_ms: float = 3.3
     upload_bytes: float = 96_482.0
-    gateway_ms: float = 84.0
+    gateway_ms: float = 51.2
     row_bytes: float = 410.0
     evidence_bytes: float = 68_000.0
     redis_calls: float = 4.0
