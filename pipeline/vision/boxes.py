@@ -39,12 +39,14 @@ def iou(a: F32, b: F32) -> float:
 
 def iou_one_to_many(box: F32, boxes: F32) -> F32:
     """Intersection over union of one box (4,) with each of (n, 4): float32 (n,)."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[2:], boxes[:, 2:])
+    one, many = box.astype(np.float64), boxes.astype(np.float64)
+    low = np.maximum(one[:2], many[:, :2])
+    high = np.minimum(one[2:], many[:, 2:])
     inter = np.prod(np.maximum(high - low, 0), axis=1)
-    sizes = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    sizes = np.prod(np.maximum(many[:, 2:] - many[:, :2], 0), axis=1)
     union = sizes + area(box) - inter
-    return np.asarray(np.where(union > 0, inter / np.maximum(union, 1e-12), 0), dtype=np.float32)
+    shares = np.divide(inter, union, out=np.zeros(len(many)), where=union > 0)
+    return np.asarray(shares, dtype=np.float32)
 
 
 def mesh_bounds(landmarks: F32) -> F32:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -29,7 +29,11 @@ def test_overlap_is_a_symmetric_share_and_turned_boxes_overlap_nothing(a: np.nda
         assert iou(a, b) == 0
 
 
+SLIVER = np.array([-6.3e-40, 0, 0, 1], np.float32)
+
+
 @given(boxes, st.lists(boxes, min_size=1, max_size=5))
+@example(SLIVER, [SLIVER])
 def test_one_to_many_is_the_same_overlap(box: np.ndarray, others: list[np.ndarray]) -> None:
     expected = [iou(box, other) for other in others]
     assert_allclose(iou_one_to_many(box, np.stack(others)), expected, atol=1e-3)
