@@ -60,15 +60,7 @@ def device_source(
     node = dev_root / f"video{index}"
     _check_node(node)
     identity = identify(node.name, sysfs_root)
-    trusted = identity is not None and identity.physical
-    info = SourceInfo(
-        kind="device",
-        name=str(node),
-        live=True,
-        trusted=trusted,
-        reason=identity.reason if identity else "sysfs does not know this device",
-        identity=identity,
-    )
+    info = device_info(str(node), identity)
 
     def open_same() -> Capture:
         if identity is None:
@@ -82,6 +74,23 @@ def device_source(
         return capture
 
     return open_same, info
+
+
+def device_info(node: str, identity: DeviceIdentity | None) -> SourceInfo:
+    """Description of a capture device.
+
+    Args:
+        node: path of its device node.
+        identity: what sysfs tells of it; None where it tells nothing, and nothing is trusted then.
+    """
+    return SourceInfo(
+        kind="device",
+        name=node,
+        live=True,
+        trusted=identity is not None and identity.physical,
+        reason=identity.reason if identity else "sysfs does not know this device",
+        identity=identity,
+    )
 
 
 def _check_node(node: Path) -> None:

@@ -142,6 +142,8 @@ def _needed(settings: Settings) -> list[str]:
 
 def _cameras(settings: Settings) -> Iterator[Finding]:
     from pipeline.camera import list_cameras
+    from pipeline.camera.device import device_info
+    from pipeline.camera.trust import judge_source
 
     cameras, pinned = list_cameras(), settings.pinned_camera
     if pinned is not None and all(camera.id != pinned for camera in cameras):
@@ -149,9 +151,10 @@ def _cameras(settings: Settings) -> Iterator[Finding]:
     if not cameras:
         yield Finding("cameras", "warn", "no capture device found", "Plug one in, or check a recording.")
     for camera in cameras:
-        trusted = camera.physical or camera.id in settings.trusted_sources
-        trusted = trusted and pinned in (None, camera.id)
-        yield Finding(f"camera {camera.node}", "ok" if trusted else "warn", f"{camera.id}: {camera.reason}")
+        seen = judge_source(device_info(camera.node, camera), settings.trusted_sources, pinned)
+        yield Finding(
+            f"camera {camera.node}", "ok" if seen.trusted else "warn", f"{camera.id}: {camera.reason}"
+        )
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
