@@ -89,7 +89,7 @@ class PadNet(nn.Module):
         widths: channels of the four stages of both trunks.
     """
 
-    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 96, 192)) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (24, 48, 128, 256)) -> None:
         super().__init__()
         self.tight, self.context = Trunk(widths), Trunk(widths)
         w2, w3 = widths[2], widths[3]

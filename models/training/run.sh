@@ -1,5 +1,5 @@
 #!/bin/sh
-# The whole training: run.sh DETECTOR.onnx FR_LIVENESS.onnx CACHE [DATA [TEACHERS]]. Seeded; some three hours on two idle slow cores.
+# The whole training: run.sh DETECTOR.onnx FR_LIVENESS.onnx CACHE [DATA [TEACHERS]]. Seeded; some two hours on two idle slow cores.
 set -eu
 detector=$1 fr=$2 cache=$3 data=${4:-../shared/data} teachers=${5:-../shared/models}
 python=${PYTHON:-python}
@@ -13,7 +13,7 @@ pool --seed 11 --datasets $neutral --out "$cache/neutral"
 pool --seed 12 --datasets $labelled --out "$cache/labelled"
 $python -m models.training.evaluate prepare --data "$data" --teachers "$teachers" --detector "$detector" \
     --fr-liveness "$fr" --out "$cache/bench.npz"
-$python -m models.training.train --pool "$cache/neutral" --neutral --steps 3000 --out "$cache/neutral.pt"
+$python -m models.training.train --pool "$cache/neutral" --neutral --jobs 2 --steps 6000 --out "$cache/neutral.pt"
 train() {
     $python -m models.training.train --pool "$cache/neutral" "$cache/labelled" --frozen --start "$cache/neutral.pt" \
         --rate 2e-3 --steps 2500 "$@"
@@ -25,3 +25,5 @@ done
 train --out "$cache/folds/all.pt"
 $python -m models.training.evaluate lodo --bench "$cache/bench.npz" --folds "$cache/folds" --out "$cache/lodo.json"
 $python -m models.training.export --weights "$cache/folds/all.pt" --out models/livegate_pad.onnx
+$python -m models.training.quantise --net models/livegate_pad.onnx --pool "$cache/neutral" --bench "$cache/bench.npz" \
+    --out "$cache/int8.onnx"

@@ -55,16 +55,15 @@ class Teachers:
         if fr_liveness is not None:
             self._nets.append(make_session(fr_liveness))
 
-    def logits(self, image: Image, box: F32, ask: int | None = None) -> NDArray[np.float32]:
+    def logits(self, image: Image, box: F32) -> NDArray[np.float32]:
         """Clipped logit of live by each net in the order of `NAMES`, float32 (3,) or (4,).
 
         Args:
             image: uint8 (H, W, 3) BGR.
             box: float32 (4,), the face.
-            ask: only the first so many nets; the others' places hold NaN.
         """
-        out = np.full(len(self._nets), np.nan, np.float32)
-        for k, (net, spec) in enumerate(zip(self._nets[:ask], _SPECS, strict=False)):
+        out = np.empty(len(self._nets), np.float32)
+        for k, (net, spec) in enumerate(zip(self._nets, _SPECS, strict=False)):
             blob = crop_batch(image, [box], spec)
             raw = net.run(None, {net.get_inputs()[0].name: blob})[0][0].astype(np.float64)
             prob = np.exp(raw - raw.max())

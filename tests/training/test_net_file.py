@@ -89,7 +89,8 @@ def test_export_says_what_torch_says(tmp_path):
 
 def test_data_set_tells_nothing_about_class_in_training():
     pytest.importorskip("torch", reason="torch is for training only")
-    from models.training.train import Pool, Recipe, weights
+    from models.training.entries import Pool
+    from models.training.train import Recipe, weights
 
     rng = np.random.default_rng(0)
     dataset = rng.choice(["nuaa_raw", "pourfard_bench", "lfw_single"], 600, p=[0.6, 0.3, 0.1])

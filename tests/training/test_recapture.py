@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from models.training import pool, recapture
 from models.training.camera import capture
 from models.training.data import Picture
-from models.training.recapture import MEDIA, distract, glare, halftone, pixel_grid, print_tone
+from models.training.medium import MEDIA, halftone, print_tone
+from models.training.recapture import distract, glare, pixel_grid
 
 
 def shot(portrait, face, seed, medium=None):
