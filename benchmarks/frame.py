@@ -37,6 +37,7 @@ WHOLE_PEERS: Final[dict[str, float | None]] = {
     "mediapipe FaceMesh + MiniFASNet pair": 1.5,
     "mediapipe FaceMesh + MiniFASNet pair on one thread": None,
     "YuNet + MiniFASNet pair": None,
+    "YuNet + MiniFASNet pair on one thread": None,
     "uniface RetinaFace + MiniFASNet": 5.0,
     "deepface extract_faces anti_spoofing": 20.0,
     "deepface extract_faces anti_spoofing, untrained nets": 20.0,

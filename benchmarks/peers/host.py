@@ -125,6 +125,15 @@ def plan_peers(
             "detector on each whole frame, then the pair",
         ),
         PeerPlan(
+            "YuNet + MiniFASNet pair on one thread",
+            "yunet",
+            own,
+            pair | {"weights": str(yunet), "threads": "1"},
+            no_pair or _wanted(yunet, "--yunet", "its weights"),
+            "the same, the pair held to one thread that does not spin",
+            everywhere=False,
+        ),
+        PeerPlan(
             "uniface RetinaFace + MiniFASNet",
             "uniface",
             uniface or own,

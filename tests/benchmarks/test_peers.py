@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from benchmarks.frame import WHOLE_PEERS
 from benchmarks.machine import allowed_cores
 from benchmarks.options import ROOT
-from benchmarks.peers import PeerPlan, SharedFrames, Worker, WorkerError, plan_peers, plan_signers
+from benchmarks.peers import PeerPlan, SharedFrames, Worker, WorkerError, host, plan_peers, plan_signers
 from benchmarks.peers.host import MINIFASNET
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers inherit a file descriptor")
@@ -66,6 +69,36 @@ def test_a_worker_times_each_call_and_counts_what_was_found(frames: SharedFrames
     assert block.found == 4
     with pytest.raises(WorkerError, match="closed"):
         worker.block(0, 1)
+
+
+def test_yunet_is_also_set_beside_ours_with_its_nets_on_one_thread(tmp_path: Path) -> None:
+    weights = tmp_path / "yunet.onnx"
+    for path in (weights, *(tmp_path / name for name in MINIFASNET.values())):
+        mean_colour_net(path)
+    plans = plan_peers(mediapipe=Path("none"), minifasnet=tmp_path, yunet=weights)
+    as_it_comes, one_thread = (plan for plan in plans if plan.peer == "yunet")
+    assert (as_it_comes.missing, one_thread.missing) == (None, None)
+    assert one_thread.options == as_it_comes.options | {"threads": "1"}
+    assert (as_it_comes.everywhere, one_thread.everywhere) == (True, False)
+    assert {as_it_comes.name, one_thread.name} <= set(WHOLE_PEERS)
+
+
+def test_yunets_box_goes_to_the_nets_as_corners(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(host.__file__).parent))
+    worker = importlib.import_module("worker")
+    found = [np.array([[20, 30, 40, 50, *range(10), 0.9], [0, 0, 5, 5, *range(10), 0.8]], np.float32), None]
+    detector = SimpleNamespace(detect=lambda image: (1, found[int(image[0, 0, 0])]))
+    monkeypatch.setattr(worker.cv2.FaceDetectorYN, "create", lambda weights, config, size: detector)
+    asked: list[list[float]] = []
+    monkeypatch.setattr(
+        worker, "_pair", lambda options: lambda image, box: asked.append([*map(float, box)]) or np.zeros(3)
+    )
+    images = np.zeros((2, 90, 160, 3), np.uint8)
+    images[1] = 1
+    step = worker.yunet(images, BOXES, {"weights": "yunet.onnx"})
+    assert step(0) is True
+    assert step(1) is False
+    assert asked == [[20.0, 30.0, 60.0, 80.0]]
 
 
 @pytest.mark.parametrize("peer", ["uniface", "deepface", "no such peer"])
