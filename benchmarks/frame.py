@@ -39,6 +39,8 @@ WHOLE_PEERS: Final[dict[str, float | None]] = {
     "YuNet + MiniFASNet pair": None,
     "YuNet + MiniFASNet pair on one thread": None,
     "uniface RetinaFace + MiniFASNet": 5.0,
+    "uniface RetinaFace, untrained, + MiniFASNet": 5.0,
+    "uniface SCRFD 2.5G + MiniFASNet": None,
     "deepface extract_faces anti_spoofing": 20.0,
     "deepface extract_faces anti_spoofing, untrained nets": 20.0,
 }
@@ -260,6 +262,8 @@ def peer_plans(options: Options) -> list[PeerPlan]:
         task=given.task,
         yunet=given.yunet,
         uniface=given.uniface,
+        uniface_scrfd=given.uniface_scrfd,
+        uniface_untrained=given.uniface_untrained,
         deepface=given.deepface,
         torch=given.torch,
     )

@@ -81,6 +81,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     peers.add_argument("--task", type=Path, help="model bundle for mediapipe's FaceLandmarker")
     peers.add_argument("--yunet", type=Path, help="weights of OpenCV's YuNet")
     peers.add_argument("--uniface", type=Path, help="Python with uniface")
+    peers.add_argument("--uniface-scrfd", type=Path, help="a file of the SCRFD family for uniface")
+    peers.add_argument(
+        "--uniface-untrained", type=Path, help="a file of uniface's default detector's form, untrained"
+    )
     peers.add_argument("--deepface", type=Path, help="Python with deepface and torch")
     peers.add_argument("--torch", type=Path, help="Python with torch, onnx and onnxruntime")
     for name in ("core", "tea"):

@@ -60,6 +60,8 @@ def plan_peers(
     task: Path | None = None,
     yunet: Path | None = None,
     uniface: Path | None = None,
+    uniface_scrfd: Path | None = None,
+    uniface_untrained: Path | None = None,
     deepface: Path | None = None,
     torch: Path | None = None,
 ) -> list[PeerPlan]:
@@ -71,6 +73,8 @@ def plan_peers(
         task: model bundle of FaceLandmarker.
         yunet: weights of OpenCV's YuNet.
         uniface: Python with uniface; its detector only where its cache holds the weights.
+        uniface_scrfd: a file of the SCRFD family for uniface's SCRFD.
+        uniface_untrained: a file of the form of uniface's default detector with numbers drawn at random.
         deepface: Python with deepface and torch; its own weights only where its cache holds them.
         torch: Python with torch, onnx and onnxruntime.
     """
@@ -151,6 +155,27 @@ def plan_peers(
             pair,
             no_pair or _wanted(uniface, "--uniface", "a Python with uniface"),
             "its crop and one of the two nets, on boxes given for nothing",
+        ),
+        PeerPlan(
+            "uniface SCRFD 2.5G + MiniFASNet",
+            "uniface scrfd",
+            uniface or own,
+            pair | {"scrfd": str(uniface_scrfd)},
+            _wanted(uniface, "--uniface", "a Python with uniface")
+            or _wanted(uniface_scrfd, "--uniface-scrfd", "a file of the SCRFD family")
+            or no_pair,
+            "its SCRFD with trained weights of 2.5 GFLOP, not of its own table; one of the two nets",
+        ),
+        PeerPlan(
+            "uniface RetinaFace, untrained, + MiniFASNet",
+            "uniface untrained",
+            uniface or own,
+            pair | {"untrained": str(uniface_untrained)},
+            _wanted(uniface, "--uniface", "a Python with uniface")
+            or _wanted(uniface_untrained, "--uniface-untrained", "a file of its default detector's form")
+            or no_pair,
+            "its default detector with untrained weights of the published shape, for the time alone; nothing "
+            "is found, so no overlaps are suppressed; one of the two nets, on boxes given for nothing",
         ),
         PeerPlan(
             "deepface extract_faces anti_spoofing",

@@ -185,6 +185,51 @@ def uniface_net(frames, boxes, options):
     return lambda index: bool(np.isfinite(net.predict(frames[index], boxes[index]).confidence))
 
 
+def uniface_scrfd(frames, boxes, options):
+    """SCRFD of uniface and its default MiniFASNet.
+
+    ``options.scrfd`` is a trained file of the family that is not in uniface's own table. Outputs with a batch
+    axis, which uniface's code does not expect, have it taken off.
+    """
+    from uniface.detection import scrfd
+    from uniface.spoofing import minifasnet
+
+    scrfd.verify_model_weights = lambda name: options["scrfd"]
+    minifasnet.verify_model_weights = lambda name: options["v2"]
+    detector, net = scrfd.SCRFD(), minifasnet.MiniFASNet()
+    if len(detector.session.get_outputs()[0].shape) == 3:
+        run = detector.inference
+        detector.inference = lambda planes: [output[0] for output in run(planes)]
+
+    def step(index):
+        faces = detector.detect(frames[index])
+        if not faces:
+            return False
+        net.predict(frames[index], faces[0].bbox)
+        return True
+
+    return step
+
+
+def uniface_untrained(frames, boxes, options):
+    """Default detector of uniface with numbers drawn at random (``options.untrained``), and its MiniFASNet.
+
+    The detector finds nothing, which spares it the suppression of overlaps; the net gets a box for nothing.
+    """
+    from uniface.detection import retinaface
+    from uniface.spoofing import minifasnet
+
+    retinaface.verify_model_weights = lambda name: options["untrained"]
+    minifasnet.verify_model_weights = lambda name: options["v2"]
+    detector, net = retinaface.RetinaFace(), minifasnet.MiniFASNet()
+
+    def step(index):
+        detector.detect(frames[index])
+        return bool(np.isfinite(net.predict(frames[index], boxes[index]).confidence))
+
+    return step
+
+
 def deepface(frames, boxes, options):
     """deepface: extract_faces with anti_spoofing and its default detector. Weights lie in its own cache.
 
@@ -228,6 +273,8 @@ PEERS = {
     "yunet": (yunet, ("opencv-python", "opencv-contrib-python", "onnxruntime")),
     "uniface": (uniface, ("uniface", "onnxruntime")),
     "uniface net": (uniface_net, ("uniface", "onnxruntime")),
+    "uniface scrfd": (uniface_scrfd, ("uniface", "onnxruntime", "opencv-python")),
+    "uniface untrained": (uniface_untrained, ("uniface", "onnxruntime", "opencv-python")),
     "deepface": (deepface, ("deepface", "tensorflow", "torch")),
 }
 

@@ -37,6 +37,8 @@ def test_what_is_not_there_is_told_and_nothing_is_tried(tmp_path: Path) -> None:
     reasons = {plan.peer: plan.missing or "" for plan in plans}
     assert "--mediapipe" in reasons["facemesh"]
     assert "--uniface" in reasons["uniface"]
+    assert "--uniface" in reasons["uniface scrfd"]
+    assert "--uniface" in reasons["uniface untrained"]
     assert "--deepface" in reasons["deepface"]
     assert "minifasnet_v2_27_80.onnx" in reasons["minifasnet"]
 
