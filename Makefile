@@ -53,16 +53,15 @@ lint: setup ## ruff, with fixes
 types: setup ## mypy, strict
 	$(BIN)/mypy
 
+COMPILE := uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+  --python-version 3.11
+
 lock: setup ## renew the hashed locks (needs uv)
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	  --extra dev --python-version 3.11 pyproject.toml -o requirements/dev.txt
-	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	  --python-version 3.11 requirements/mediapipe.in -o requirements/mediapipe.txt
-	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	  --python-version 3.11 requirements/official-tea.in -o requirements/official-tea.txt
-	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	  --no-emit-package aliyun-python-sdk-core-v3 \
-	  --python-version 3.11 requirements/official-core.in -o requirements/official-core.txt
+	$(COMPILE) --universal --extra dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --universal --extra build --extra scale pyproject.toml -o requirements/gateway.txt
+	for name in mediapipe official-tea peer-uniface peer-deepface peer-openvino; do \
+	  $(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	$(COMPILE) --no-emit-package aliyun-python-sdk-core-v3 requirements/official-core.in -o requirements/official-core.txt
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) $(MEDIAPIPE_VENV) $(OFFICIAL_VENVS) build dist
