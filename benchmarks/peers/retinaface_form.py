@@ -4,8 +4,8 @@
 
 For its time alone, where the trained file can't be had: it finds nothing (the face logits are held far below
 the other ones), so there are no overlaps to suppress, which is in the peer's favour. Form: MobileNetV2 1.0
-without its classifier (Sandler et al., 2018), maps after blocks 6, 13 and 18 (32, 96, 1280 channels; strides
-8, 16, 32); RetinaFace (Deng et al., 2020): pyramid and context modules of 128 channels, 1x1 heads with 2 anchors
+without its classifier (Sandler et al., 2018), maps after blocks 6, 13, 18 (32, 96, 1280 channels; strides
+8, 16, 32); RetinaFace (Deng et al., 2020): pyramid and context modules of 128 channels, heads with 2 anchors
 a cell; outputs boxes, softmax of the classes, landmarks. 3.13 million parameters, where uniface names 3.2.
 """
 
