@@ -146,7 +146,7 @@ class MatchClient:
 
         Raises:
             UsageError: a query id or attestation of another form.
-            PassError: ``upload`` is anything else.
+            PassError: ``upload`` is anything else, or was changed since it was made.
             ConsentError: the reference is empty.
             OutcomeUnknownError: the request was sent and no answer came.
             NetworkError: no connection, or 5xx until the tries ended.
@@ -156,6 +156,7 @@ class MatchClient:
         """
         if not isinstance(upload, Upload):
             raise PassError("Only an upload of a frame that passed can be sent.")
+        upload.check()
         if query_id is not None and not _QUERY_ID.fullmatch(query_id):
             raise UsageError("A queryId is 32 hex digits.")
         headers = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 from dataclasses import InitVar, dataclass, field
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, final
+from weakref import WeakKeyDictionary
 
 from pipeline.errors import PassError
 from pipeline.liveness.livepass import LivePass
@@ -13,9 +14,12 @@ from pipeline.match.jpeg import encode_jpeg
 _CAPABILITY: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
+@final
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Upload:
     """A picture of a frame that passed, ready to be sent. Only `encode_upload` makes one.
+
+    Like a `LivePass` it is entered into a register when it is made, by identity: `check` refuses any other.
 
     Attributes:
         jpeg: JPEG file without EXIF, hidden from the repr.
@@ -38,6 +42,20 @@ class Upload:
     def __post_init__(self, capability: object) -> None:
         if capability is not _CAPABILITY:
             raise PassError("Only a frame that passed becomes an upload.")
+        _REGISTER[self] = (self.jpeg, self.pixel_sha256)
+
+    def check(self) -> None:
+        """See that it is what the encoder made.
+
+        Raises:
+            PassError: the encoder did not make it, or picture or digest were changed afterwards.
+        """
+        made = _REGISTER.get(self) if type(self) is Upload else None
+        if made is None or self.jpeg is not made[0] or self.pixel_sha256 is not made[1]:
+            raise PassError("Only an upload of a frame that passed can be sent.")
+
+    def __init_subclass__(cls, **kwargs: Any) -> NoReturn:
+        raise PassError("Upload can't be subclassed.")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise PassError("An upload can't be pickled or copied.")
@@ -46,6 +64,9 @@ class Upload:
     def base64(self) -> str:
         """The JPEG in standard base64 (RFC 4648, section 4), with padding."""
         return base64.b64encode(self.jpeg).decode("ascii")
+
+
+_REGISTER: Final[WeakKeyDictionary[Upload, tuple[bytes, str]]] = WeakKeyDictionary()
 
 
 def encode_upload(live_pass: LivePass) -> Upload:

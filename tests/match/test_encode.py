@@ -22,8 +22,9 @@ from pipeline.liveness.livepass import LivePass
 from pipeline.match.by_hand import HandPicture
 from pipeline.match.encode import Upload, encode_upload
 from pipeline.match.jpeg import MAX_BYTES, MAX_LONG, MAX_SHORT, encode_jpeg
+from pipeline.match.person import Person
 
-from .conftest import pass_of, picture
+from .conftest import CONSENT, OK_MATCH, Build, pass_of, picture
 
 
 def decoded(data: bytes) -> np.ndarray[Any, Any]:
@@ -86,6 +87,22 @@ def test_an_upload_can_not_be_made_or_altered_by_hand() -> None:
         pickle.dumps(upload)
     with pytest.raises(PassError):
         copy.deepcopy(upload)
+
+
+def test_an_upload_that_the_encoder_did_not_make_is_not_sent(scripted: Build, person: Person) -> None:
+    real, changed = (encode_upload(pass_of(picture(48, 64))) for _ in range(2))
+    forged = object.__new__(Upload)
+    for name in ("jpeg", "pixel_sha256", "width", "height", "quality"):
+        object.__setattr__(forged, name, getattr(real, name))
+    object.__setattr__(changed, "jpeg", b"other")
+    client, script = scripted(OK_MATCH)
+    for upload in (forged, changed):
+        with pytest.raises(PassError):
+            client.match(person, upload, CONSENT)
+    assert script.requests == []
+    assert client.match(person, real, CONSENT).score == 96.1
+    with pytest.raises(PassError):
+        type("Loose", (Upload,), {"__post_init__": lambda self, capability: None})
 
 
 def test_the_picture_is_not_in_the_repr() -> None:
