@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,8 @@ from pipeline.errors import SourceOpenError
 
 DEV_ROOT: Final = Path("/dev")
 _LIST: Final = "`livegate doctor` lists the cameras of this machine."
+
+_FOREIGN: Final = "its node leads to another device than the one of that name in sysfs"
 
 Opener = Callable[[int, SourceOptions, Clock], Capture]
 
@@ -60,6 +64,9 @@ def device_source(
     node = dev_root / f"video{index}"
     _check_node(node)
     identity = identify(node.name, sysfs_root)
+    if identity is not None and not _is_its_node(node, sysfs_root):
+        foreign = replace(device_info(str(node), None), reason=_FOREIGN)
+        return (lambda: opener(index, options, clock)), foreign
     info = device_info(str(node), identity)
 
     def open_same() -> Capture:
@@ -68,7 +75,8 @@ def device_source(
         now_at = _find(identity, sysfs_root)
         capture = opener(now_at, options, clock)
         # looked at again, because the node could have changed hands while it was opened
-        if not _same(identify(f"video{now_at}", sysfs_root), identity):
+        there = _is_its_node(dev_root / f"video{now_at}", sysfs_root)
+        if not (there and _same(identify(f"video{now_at}", sysfs_root), identity)):
             capture.close()
             raise SourceOpenError(f"{node} changed while it was opened", hint=_LIST)
         return capture
@@ -98,6 +106,23 @@ def _check_node(node: Path) -> None:
         raise SourceOpenError(f"there is no camera {node}", hint=_LIST)
     if not os.access(node, os.R_OK | os.W_OK):
         raise SourceOpenError(f"this user may not use {node}", hint="Add the user to the group `video`.")
+
+
+def _is_its_node(node: Path, sysfs_root: Path) -> bool:
+    """True where a device node leads to the device of which sysfs tells under the node's name.
+
+    A node is a name that anybody with the right to make one can give away: a container whose `/dev/video0` is
+    the host's loopback sees the host's camera in sysfs. The kernel's numbers tell them apart. What is no
+    device node can't be opened as a camera anyway.
+    """
+    try:
+        found = node.stat()
+        if not stat.S_ISCHR(found.st_mode):
+            return True
+        told = (sysfs_root / "class" / "video4linux" / node.name / "dev").read_text("ascii").strip()
+    except (OSError, ValueError):
+        return False
+    return told == f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
 
 
 def _find(identity: DeviceIdentity, sysfs_root: Path) -> int:

@@ -176,6 +176,41 @@ def test_a_node_that_changes_hands_while_it_is_opened_is_given_back(
 
 
 @LINUX
+@pytest.mark.parametrize("number", ["81:0", "", None])
+def test_a_node_of_another_device_than_sysfs_names_is_not_trusted(
+    number: str | None, machine: Sysfs, dev: Path, cameras: Cameras, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a container gets the host's loopback as its /dev/video0."""
+    (dev / "video0").unlink()
+    (dev / "video0").symlink_to("/dev/null")
+    if number is not None:
+        (machine.root / "class" / "video4linux" / "video0" / "dev").write_text(f"{number}\n")
+    with opened(0, machine, dev, cameras, monkeypatch) as source:
+        assert (source.info.trusted, source.info.identity) == (False, None)
+        assert "another device" in source.info.reason
+
+
+@LINUX
+def test_a_node_of_the_device_that_sysfs_names_is_trusted_for_as_long_as_it_is(
+    machine: Sysfs, dev: Path, cameras: Cameras, clock: ManualClock
+) -> None:
+    (dev / "video0").unlink()
+    (dev / "video0").symlink_to("/dev/null")
+    null = (dev / "video0").stat().st_rdev
+    number = machine.root / "class" / "video4linux" / "video0" / "dev"
+    number.write_text(f"{os.major(null)}:{os.minor(null)}\n")
+    factory, info = device_source(
+        0, SourceOptions(), clock, opener=cameras, sysfs_root=machine.root, dev_root=dev, linux=True
+    )
+    assert info.trusted
+    factory()
+    number.write_text("81:0\n")
+    with pytest.raises(SourceOpenError):
+        factory()
+    assert [capture.closed.is_set() for capture in cameras.captures] == [False, True]
+
+
+@LINUX
 def test_no_such_camera_and_no_right_to_it_are_told_apart(
     machine: Sysfs, dev: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
