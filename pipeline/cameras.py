@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.camera import Frame, Source, SourceInfo
-from pipeline.errors import ClientCode, UsageError
+from pipeline.errors import ClientCode, MatchError, OutcomeUnknownError, UsageError
 from pipeline.gate import Gate, Service
 from pipeline.loaded import LoadedNets
 from pipeline.reasons import Reason
@@ -21,6 +21,8 @@ from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.liveness.flash.session import Display
+    from pipeline.match.client import MatchResult
+    from pipeline.match.encode import Upload
     from pipeline.match.person import Person
 
 log = logging.getLogger("livegate.cameras")
@@ -78,7 +80,7 @@ class Cameras:
 
             service = connect(self.settings)
         self._service = service
-        self._gates: dict[str, Gate] = {}
+        self._gates: dict[str, tuple[Gate, _Line | None]] = {}
         self._checks: dict[str, _Check] = {}
         self._news = threading.Condition()
         self._guidance: dict[str, Guidance] = {}
@@ -111,22 +113,20 @@ class Cameras:
         Raises:
             UsageError, ConsentError: as `Gate.check`, or a check of that name is running.
         """
+        watched = _Watched(source)
         with self._news:
             if name in self._checks:
                 raise UsageError(f"a check at {name} is running already")
-        gate = self._gates.get(name)
-        if gate is None:
-            gate = Gate(self.settings, service=self._service, nets=self._nets)
-            self._gates[name] = gate
-        watched = _Watched(source)
-        events = gate.events(watched, person=person, consent=consent, display=display)
-        check = _Check(watched, time.monotonic() + self._deadline_s)
-        check.thread = threading.Thread(
-            target=self._run, args=(name, check, events), name=f"camera {name}", daemon=True
-        )
-        with self._news:
+            if name not in self._gates:
+                line = None if self._service is None else _Line(self._service)
+                self._gates[name] = (Gate(self.settings, service=line, nets=self._nets), line)
+            events = self._gates[name][0].events(watched, person=person, consent=consent, display=display)
+            check = _Check(watched, time.monotonic() + self._deadline_s)
+            check.thread = threading.Thread(
+                target=self._run, args=(name, check, events), name=f"camera {name}", daemon=True
+            )
             self._checks[name] = check
-        check.thread.start()
+            check.thread.start()
 
     def events(self) -> Iterator[tuple[str, Guidance | Result]]:
         """What happens at the cameras until no check runs: (camera, event).
@@ -207,10 +207,17 @@ class Cameras:
         check.source.end()
 
     def _give_up(self, name: str, check: _Check) -> None:
-        """Tell a result in place of a thread that may never come back; it sees no further frame."""
+        """Tell a result in place of a thread that may never come back; it sees and sends nothing any more."""
         check.source.end()
-        self._gates.pop(name, None)  # its thread may still be in there
-        self._tell(name, check, Result(ClientCode.INTERRUPTED, self.settings.mode, Reason.INTERRUPTED))
+        with self._news:
+            if self._checks.get(name) is not check:
+                return
+            line = self._gates.pop(name)[1]  # its thread may still be in there
+            result = Result(ClientCode.INTERRUPTED, self.settings.mode, Reason.INTERRUPTED)
+            if line is not None and line.cut():
+                code, error = OutcomeUnknownError.client_code, OutcomeUnknownError.code
+                result = Result(code, self.settings.mode, Reason.OUTCOME_UNKNOWN, error=error)
+            self._tell(name, check, result)
 
 
 @dataclass(slots=True, eq=False)
@@ -219,6 +226,35 @@ class _Check:
     deadline: float
     ending: bool = field(default=False)
     thread: threading.Thread | None = field(default=None)
+
+
+class _Line:
+    """A camera's way to the service. Once it is cut nothing is sent: nobody would hear of the outcome."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._state = threading.Lock()
+        self._sending = self._cut = False
+
+    def match(self, person: Person, upload: Upload, consent: str) -> MatchResult:
+        """As the service's; raises `MatchError` once the line is cut."""
+        with self._state:
+            if self._cut:
+                raise MatchError("the check was given up, so nothing is sent")
+            self._sending = True
+        try:
+            return self._service.match(person, upload, consent)
+        finally:
+            self._sending = False
+
+    def cut(self) -> bool:
+        """Let nothing through from now on. True where an upload is under way: its outcome is not known."""
+        with self._state:
+            self._cut = True
+            return self._sending
+
+    def close(self) -> None:
+        """Nothing: the service is all cameras' own."""
 
 
 class _Watched:

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline import Cameras, ClientCode, Guidance, Person, Reason, Result, Settings, SyntheticSource
 from pipeline.camera.frame import Frame, Image
 from pipeline.demo.scene import render_person, render_replay
-from pipeline.errors import ConsentError, UsageError
+from pipeline.errors import ConsentError, MatchError, UsageError
 from pipeline.loaded import Turn
 from pipeline.match.client import MatchResult
 from pipeline.match.encode import Upload
@@ -152,6 +153,96 @@ def test_frames_after_the_deadline_lead_to_no_upload(person: list[Image]) -> Non
     assert service.closed
 
 
+class QuickGate:
+    """A gate that needs one frame, waits to be let on, and asks the service."""
+
+    go: threading.Event
+    waits: threading.Event
+
+    def __init__(self, settings: Settings, *, service: FakeService | None, nets: object) -> None:
+        time.sleep(0.05)
+        self.service = service
+
+    def events(self, source: Iterator[Frame], **_: object) -> Iterator[Guidance | Result]:
+        next(source)
+        self.waits.set()
+        self.go.wait(WAIT_S)
+        try:
+            if self.service is not None:
+                self.service.match(PERSON, object(), "form-17")  # type: ignore[arg-type]
+        except MatchError:
+            yield Result(ClientCode.SYSTEM_ERROR, "verify", Reason.SYSTEM_ERROR)
+            return
+        yield Result(ClientCode.PASSED, "liveness", None)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> type[QuickGate]:
+    monkeypatch.setattr("pipeline.cameras.GRACE_S", 0.05)
+    monkeypatch.setattr("pipeline.cameras.Gate", QuickGate)
+    monkeypatch.setattr("pipeline.cameras.LoadedNets", lambda settings: None)
+    QuickGate.go, QuickGate.waits = threading.Event(), threading.Event()
+    return QuickGate
+
+
+def ended(name: str = "camera lane") -> None:
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join(WAIT_S)
+
+
+FRAMES = [np.zeros((32, 32, 3), np.uint8)]
+
+
+def test_a_check_that_was_given_up_uploads_nothing_any_more(quick: type[QuickGate]) -> None:
+    service = FakeService()
+    with Cameras(Settings(mode="verify"), service=service) as cameras:
+        cameras.start("lane", SyntheticSource(FRAMES), person=PERSON, consent="form-17")
+        assert quick.waits.wait(WAIT_S)
+        cameras.close()
+        quick.go.set()
+        ended()
+        (result,) = results(cameras).values()
+    assert (result.code, result.reason) == (ClientCode.INTERRUPTED, Reason.INTERRUPTED)
+    assert service.uploads == []
+
+
+def test_a_check_given_up_while_its_upload_is_under_way_ends_as_unknown(quick: type[QuickGate]) -> None:
+    service = SlowService()
+    quick.go.set()
+    with Cameras(Settings(mode="verify"), service=service) as cameras:
+        cameras.start("lane", SyntheticSource(FRAMES), person=PERSON, consent="form-17")
+        assert service.begun.wait(WAIT_S)
+        cameras.close()
+        (result,) = results(cameras).values()
+        service.release.set()
+        ended()
+    assert (result.code, result.reason) == (ClientCode.NETWORK_ERROR, Reason.OUTCOME_UNKNOWN)
+    assert result.error == "outcome_unknown"
+
+
+def test_of_two_starts_at_once_under_one_name_one_is_refused(quick: type[QuickGate]) -> None:
+    quick.go.set()
+    refused: list[UsageError] = []
+    with Cameras(Settings(mode="liveness")) as cameras:
+
+        def start() -> None:
+            try:
+                cameras.start("lane", SyntheticSource(FRAMES))
+            except UsageError as error:
+                refused.append(error)
+
+        quick.go.clear()
+        threads = [threading.Thread(target=start) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT_S)
+        quick.go.set()
+        told = [event for _, event in cameras.events() if isinstance(event, Result)]
+    assert (len(refused), len(told)) == (1, 1)
+
+
 def test_camera_is_free_again_after_its_result(person: list[Image]) -> None:
     with Cameras(Settings(mode="liveness")) as cameras:
         cameras.start("lane", SyntheticSource(person))
@@ -195,3 +286,16 @@ class FakeService:
 
     def close(self) -> None:
         self.closed = True
+
+
+class SlowService(FakeService):
+    """Takes an upload and answers once it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.release = threading.Event(), threading.Event()
+
+    def match(self, person: Person, upload: Upload, consent: str) -> MatchResult:
+        self.begun.set()
+        self.release.wait(WAIT_S)
+        return super().match(person, upload, consent)
