@@ -38,7 +38,8 @@ class EvidenceRow(Base):
     Attributes:
         id: 32 hex digits.
         request_id: ``RequestId`` of the match that brought the picture.
-        access_key_id: whose request it was. No foreign key: evidence outlives a removed access key.
+        access_key_id: whose session the match finished, else whose request it was. No foreign key: evidence
+            outlives a removed access key.
         query_id: session that the match named, or None.
         consent_digest: keyed digest of the consent reference, so that a withdrawn one can be found.
         key_id: which public key sealed it.
@@ -67,7 +68,7 @@ class LivePicture:
         file: JPEG or PNG bytes as they came.
         consent: consent reference, 1 to `MAX_CONSENT` characters.
         request_id: ``RequestId`` of the match.
-        access_key_id: who sent it.
+        access_key_id: whose session the match finished, so that its ``query`` finds it; else who sent it.
         query_id: session that the match named, or None.
         taken_at: when it came, seconds since 1970.
     """
@@ -119,23 +120,22 @@ class Arrival:
 def plan_keeping(
     sink: EvidenceSink | None,
     arrival: Arrival | None,
-    access_key_id: str,
     fields: Mapping[str, Any],
     *,
     now: float,
-) -> Callable[[bytes], None] | None:
+) -> Callable[[bytes, str], None] | None:
     """Find out, before anything is compared, whether a match's picture is to be kept.
 
     Args:
         sink: where pictures go; None where evidence is off.
         arrival: the request around the parameters.
-        access_key_id: who asks.
         fields: ``ServiceParameters``; an optional ``queryId`` binds the picture to a session.
         now: seconds since 1970.
 
     Returns:
-        What keeps the picture, to be called with its bytes before success is answered; None where evidence
-        is off or no consent was given: without consent nothing is kept, and the match goes on.
+        What keeps the picture, to be called with its bytes and the access key whose it is before success is
+        answered; None where evidence is off or no consent was given: without consent nothing is kept, and the
+        match goes on.
 
     Raises:
         ServiceError: a consent reference or ``queryId`` was given that can't be read. A caller who gave one
@@ -151,7 +151,7 @@ def plan_keeping(
     if query_id is not None and not (isinstance(query_id, str) and _QUERY_ID.fullmatch(query_id)):
         raise _wrong("queryId不合法")
 
-    def keep(file: bytes) -> None:
+    def keep(file: bytes, access_key_id: str) -> None:
         sink.keep(LivePicture(file, consent, arrival.request_id, access_key_id, query_id, now))
 
     return keep

@@ -161,7 +161,7 @@ class FaceVerify:
         now: float,
         trace: Trace,
     ) -> Outcome:
-        keep = plan_keeping(self._evidence, arrival, owner, fields, now=now)
+        keep = plan_keeping(self._evidence, arrival, fields, now=now)
         give_back = self._images.wants(arrival)
         identity = self._identity(fields, trace)
         file = from_base64(text_of(fields, "imgbase64", None), self._pictures)
@@ -200,7 +200,8 @@ class FaceVerify:
             if not passed:
                 attempt.fail()
             if keep is not None:
-                keep(file)  # a picture that can't be kept fails the request before success is answered
+                # A picture that can't be kept fails the request before success is answered.
+                keep(file, owner if session is None else session.access_key_id)
             if session is not None:
                 also = None
                 if give_back and passed:

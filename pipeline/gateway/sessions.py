@@ -43,6 +43,7 @@ class SessionState:
         person_id: who is to be verified.
         device_digest: keyed digest of the device that ``init`` named, or None.
         install_digest: keyed digest of the installation that has to attest for the result, or None.
+        access_key_id: the key that opened it.
     """
 
     result: str | None
@@ -50,6 +51,7 @@ class SessionState:
     person_id: str = ""
     device_digest: str | None = None
     install_digest: str | None = None
+    access_key_id: str = ""
 
 
 class Sessions:
@@ -120,7 +122,14 @@ class Sessions:
             return None
         if row.expires_at < int(now):
             return None
-        return SessionState(row.result, row.query_id, row.person_id, row.device_digest, row.install_digest)
+        return SessionState(
+            row.result,
+            row.query_id,
+            row.person_id,
+            row.device_digest,
+            row.install_digest,
+            row.access_key_id,
+        )
 
     def finish(
         self, query_id: str, result: str, *, now: float, also: Callable[[Session], None] | None = None

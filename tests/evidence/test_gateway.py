@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text, update
 
 from pipeline.errors import SettingsError, StoreError
@@ -21,6 +24,13 @@ from pipeline.gateway.schema import SessionRow
 from pipeline.gateway.vault import Vault
 from pipeline.match.client import CONSENT_HEADER as SENT_HEADER
 from pipeline.match.client import MAX_CONSENT as MOST_SENT
+from pipeline.protocol.attestation import (
+    ATTESTATION_HEADER,
+    Attestation,
+    Camera,
+    InstallKey,
+    sign_attestation,
+)
 from pipeline.protocol.signing import AccessKey
 
 
@@ -28,9 +38,10 @@ def opened(row: EvidenceRow, pair: Any) -> Any:
     return SealedBox.parse(row.sealed).open(pair.private)
 
 
-def open_session(client: Any, kit: Any) -> dict[str, str]:
+def open_session(client: Any, kit: Any, meta: dict[str, str] | None = None) -> dict[str, str]:
     """Ask for a session; a match that names it finishes it."""
-    init = {"method": "init", "name": kit.name, "certNumber": kit.number, "metainfo": '{"appName":"a"}'}
+    init = {"method": "init", "name": kit.name, "certNumber": kit.number}
+    init["metainfo"] = json.dumps({"appName": "a", **(meta or {})})
     data = client.call(init, [])["Data"]
     return {"queryId": data["queryId"], "bizId": data["bizId"]}
 
@@ -213,6 +224,35 @@ def test_another_key_s_query_erases_nothing(make_client: Any, kit: Any) -> None:
     assert [row.access_key_id for row in client.rows()] == ["testid"]
     client.call({"method": "query", **asked}, [])
     assert client.rows() == []
+
+
+def test_the_server_s_query_erases_what_the_app_s_own_key_brought(make_client: Any, kit: Any) -> None:
+    client = make_client(delete_after_query=True)
+    app = AccessKey("the-app", "secret")
+    client.gateway.access_keys.put(app, now=kit.now)
+    key = Ed25519PrivateKey.generate()
+    install = InstallKey("1" * 32, key.public_key().public_bytes_raw())
+    asked = open_session(client, kit, {"apdidToken": install.token, "deviceModel": "M"})
+    picture = kit.jpeg(1)
+    said = Attestation(
+        query_id=asked["queryId"],
+        device_id=install.device_id,
+        app="till",
+        app_version="1",
+        sdk_version="1",
+        at=int(kit.now),
+        frame_sha256="f" * 64,
+        picture_sha256=hashlib.sha256(picture).hexdigest(),
+        camera=Camera("c" * 32, "device", "usb", "046d:0825", trusted=True),
+    )
+    fields = {"method": "match", "name": kit.name, "certNumber": kit.number, "queryId": asked["queryId"]}
+    fields["imgbase64"] = base64.b64encode(picture).decode()
+    headers = [("X-Livegate-Consent", "REF-1"), (ATTESTATION_HEADER, sign_attestation(said, key))]
+    assert client.call(fields, headers, app)["Code"] == 200
+    client.match(picture, key=app, queryId=asked["queryId"])
+    assert len(client.rows()) == 2
+    client.call({"method": "query", **asked}, [])
+    assert [row.access_key_id for row in client.rows()] == ["the-app"]
 
 
 def test_without_the_option_a_query_erases_nothing(client: Any, kit: Any) -> None:
