@@ -94,6 +94,7 @@ class FaceGuard:
         self._limits = limits or ContinuityLimits()
         self._embedder = embedder
         self._first: F32 | None = None
+        self._started = False
         self._patch: F32 | None = None
         self._track = -1
         self._t = 0.0
@@ -101,7 +102,7 @@ class FaceGuard:
     @property
     def started(self) -> bool:
         """True from the first judged frame on."""
-        return self._patch is not None
+        return self._started
 
     def start(self, frame: Frame, view: View) -> None:
         """Take the first judged frame as the face that it must stay."""
@@ -109,7 +110,21 @@ class FaceGuard:
             return
         if self._embedder is not None:
             self._first = self._embedder.embed(frame.image, view.face.five)
+        self._started = True
         self._remember(frame, view.face, face_patch(frame.image, view.face.five))
+
+    def is_another_face(self, frame: Frame, view: View) -> bool:
+        """Before the first judged frame: whether the face is another than the one that was seen before it.
+
+        Faces may come and go then; but what one of them has proved says nothing for the next.
+        """
+        if self._started or view.face is None:
+            return False
+        before = self._patch
+        if not self._is_broken(frame, view):
+            return False
+        self._remember(frame, view.face, face_patch(frame.image, view.face.five))
+        return before is not None
 
     def watch(self, frame: Frame, view: View) -> Reason | None:
         """Compare the next frame, judged or not, with the one before.
@@ -117,23 +132,26 @@ class FaceGuard:
         Returns:
             `Reason.SEVERAL_FACES` or `Reason.FACE_CHANGED` where the check must end, else None.
         """
-        if self._patch is None:
+        if not self._started:
             return None
         if view.faces > 1:
             return Reason.SEVERAL_FACES
-        gap = frame.t - self._t
-        if not gap <= self._limits.max_gap_s:
-            return Reason.FACE_CHANGED
+        return Reason.FACE_CHANGED if self._is_broken(frame, view) else None
+
+    def _is_broken(self, frame: Frame, view: View) -> bool:
+        """True where it can't be told to be the face of the frame before; else it is remembered."""
+        if not frame.t - self._t <= self._limits.max_gap_s:
+            return True
         if view.face is None:
-            return None
+            return False
         known = view.face.track_id == self._track
         wanted = self._limits.min_correlation if known else self._limits.min_correlation_new_track
         patch = face_patch(frame.image, view.face.five)
-        alike = correlation(self._patch, patch) >= wanted
+        alike = self._patch is not None and correlation(self._patch, patch) >= wanted
         if not alike and not (self._first is not None and self.is_first_face(frame, view)):
-            return Reason.FACE_CHANGED
+            return True
         self._remember(frame, view.face, patch)
-        return None
+        return False
 
     def is_first_face(self, frame: Frame, view: View) -> bool:
         """True where the embedding is the first judged face's; without an embedder always."""

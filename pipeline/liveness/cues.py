@@ -70,6 +70,10 @@ class Cue(Protocol):
         """Take the next frame."""
         ...
 
+    def forget(self) -> None:
+        """From the next frame on the face is another one: what the one before confirmed counts no more."""
+        ...
+
 
 CueFactory = Callable[[CueContext], Cue]
 
@@ -105,6 +109,9 @@ class FrozenCue:
         share = sum(self._equal) / self.WINDOW
         return CueReading(share, Reason.FROZEN_SOURCE if share >= self._share else None)
 
+    def forget(self) -> None:
+        """Nothing: it looks at the stream, whoever is in it."""
+
 
 class MotionCue:
     """Confirms that the face moves at all; a picture on a stand before a camera does not.
@@ -118,6 +125,10 @@ class MotionCue:
     role = CueRole.CONFIRM
 
     def __init__(self, context: CueContext) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
         self._reference: F32 | None = None
         self._box = np.zeros(4, np.float32)
         self._track = -1
@@ -159,6 +170,9 @@ class RepeatCue:
         meter.see(frame.image)
         value = 0.0 if meter.exact >= EXACT else meter.lowest
         return CueReading(value, Reason.INJECTED_SOURCE if meter.repeats else None)
+
+    def forget(self) -> None:
+        """Nothing: it looks at the stream, whoever is in it."""
 
 
 CUES: Final[Mapping[str, CueFactory]] = {
@@ -210,6 +224,11 @@ class CueSet:
         if unknown or len(set(names)) != len(names):
             raise SettingsError(f"cues must be among {', '.join(table)}, each once")
         self._cues = [*(table[name](context) for name in names), *extra]
+
+    def forget(self) -> None:
+        """Another face is there: let every cue forget what the one before confirmed."""
+        for cue in self._cues:
+            cue.forget()
 
     def update(self, frame: Frame, view: View) -> CueState:
         """Show every cue the next frame."""

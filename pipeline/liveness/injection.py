@@ -55,11 +55,20 @@ def signature(image: Image) -> tuple[F32, int]:
     Returns:
         float32 (240,), grey levels; and a digest that is equal for equal grids, within this process.
     """
-    small = cv2.resize(image, GRID, interpolation=cv2.INTER_NEAREST)
+    small = _grid(image)
     across, down = GRID[0] // CELLS[0], GRID[1] // CELLS[1]
     rows = cv2.reduce(small.reshape(-1, 3 * across), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
     sums = rows.reshape(CELLS[1], down, CELLS[0]).sum(axis=1)
     return (sums.ravel() / np.float32(3 * across * down)).astype(np.float32), hash(small.tobytes())
+
+
+def grid_digest(image: Image) -> int:
+    """Digest of a grid of a picture's pixels, the one of `signature`: equal for equal pictures."""
+    return hash(_grid(image).tobytes())
+
+
+def _grid(image: Image) -> Image:
+    return np.asarray(cv2.resize(image, GRID, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
 
 
 class RepeatMeter:
@@ -79,7 +88,7 @@ class RepeatMeter:
         self._rows: deque[F64] = deque(maxlen=SPAN + 1)
         self._steps: deque[float] = deque(maxlen=SPAN)
         self._forward = self._backward = np.zeros(0)
-        self._places: dict[int, int] = {}
+        self._places: dict[int, list[int]] = {}
         self._runs: dict[int, int] = {}
         self._digest = 0
         self._origin = np.zeros(CELLS[0] * CELLS[1], np.float32)
@@ -106,12 +115,14 @@ class RepeatMeter:
         self._compare(row)
 
     def _exact(self, digest: int) -> None:
-        """Follow runs: a frame that continues the earlier run which the frame before belonged to."""
-        at = self._places.get(digest)
-        self._runs = {} if at is None else {at: self._runs.get(at - 1, 0) + 1}
-        if at is not None:
-            self.exact = max(self.exact, self._runs[at])
-        self._places.setdefault(digest, self._count)
+        """Follow runs: a frame that continues an earlier run which the frame before belonged to.
+
+        Every place is followed: of two pictures by turns, the first one alone is never three in a row.
+        """
+        places = self._places.setdefault(digest, [])
+        self._runs = {at: self._runs.get(at - 1, 0) + 1 for at in places}
+        self.exact = max([self.exact, *self._runs.values()])
+        places.append(self._count)
 
     def _compare(self, row: F64) -> None:
         """Carry the sums over stretches on: along diagonals forwards, along antidiagonals backwards."""

@@ -15,6 +15,7 @@ from pipeline.liveness.continuity import ContinuityLimits, Embedder, FaceGuard
 from pipeline.liveness.cues import DEFAULT_CUES, Cue, CueContext, CueSet, CueState, same_pixels
 from pipeline.liveness.decision import FRAMES_FLOOR, TIME_FLOOR_S, DecisionLimits, SequentialDecision
 from pipeline.liveness.evidence import Evidence, Step, Verdict
+from pipeline.liveness.injection import grid_digest
 from pipeline.liveness.livepass import seal
 from pipeline.liveness.passive import PassiveScore, PassiveScorer
 from pipeline.reasons import Reason
@@ -71,7 +72,7 @@ class JudgeSettings:
     """What is judged and how strictly.
 
     Attributes:
-        nets: keys of `pipeline.liveness.passive.NETS`, fused by the mean of their log-odds.
+        nets: keys of `pipeline.liveness.passive.NETS`, see `pipeline.liveness.passive.fuse`.
         cues: keys of `pipeline.liveness.cues.CUES`.
         target_apcer, target_bpcer, min_frames, min_time_s, deadline_s: see `DecisionLimits`, which also holds
             the floors.
@@ -210,13 +211,14 @@ class Session:
         self._quality = quality
         self._before: Frame | None = None
         self._best = -math.inf
+        self._judged: set[int] = set()
 
     def observe(self, frame: Frame, view: View) -> Step:
         """Take the next frame. After the verdict nothing changes it any more.
 
         A frame counts for the decision only where its face is a single one of good quality and the frame is
-        not an exact copy of the one before; and the nets see only those of them that are due, see
-        `SequentialDecision.due`. Tracking, cues and guard see every frame.
+        not an exact copy of the one before, nor of one that was judged; and the nets see only those of them
+        that are due, see `SequentialDecision.due`. Tracking, cues and guard see every frame.
 
         Args:
             frame: as the source gave it.
@@ -239,6 +241,8 @@ class Session:
         frame = seal(frame)  # from here on the source can't alter what is looked at
         copy = self._before is not None and same_pixels(self._before, frame)
         self._before = frame
+        if self._guard.is_another_face(frame, view):
+            self._cues.forget()
         cues = self._cues.update(frame, view)
         ends = cues.veto or self._guard.watch(frame, view)
         if ends is not None:
@@ -255,6 +259,11 @@ class Session:
         if not self._decision.due(frame.t, pending=bool(cues.pending), candidate=candidate):
             self._decision.skip(frame.t, cues.values)
             return None, None
+        digest = grid_digest(frame.image)
+        if digest in self._judged:
+            self._decision.wait(frame.t)
+            return None, None
+        self._judged.add(digest)
         return self._judge(frame, view, view.face, view.quality, cues), None
 
     def _judge(self, frame: Frame, view: View, face: Face, quality: Quality, cues: CueState) -> Evidence:

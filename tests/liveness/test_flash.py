@@ -210,6 +210,19 @@ def test_a_face_that_goes_or_changes_proves_nothing(how: str, astronaut: Image, 
     assert screen.log[-1][1] == RESTING
 
 
+def test_a_proof_says_nothing_for_the_next_face(astronaut: Image, mesh: F32) -> None:
+    screen = SimDisplay()
+    session = FlashSession(screen)
+    session.forget()
+    assert session.verdict is None
+    run_session(session, astronaut, mesh, screen, 2)
+    session._verdict = FlashVerdict.without("proved", "made up")
+    session.forget()
+    reading = session.update(frame(3), NO_FACE)
+    assert not reading.confirmed
+    assert reading.veto is Reason.NO_FLASH_PROOF
+
+
 def test_closing_gives_the_screen_its_grey_back(astronaut: Image, mesh: F32) -> None:
     screen = SimDisplay()
     session = FlashSession(screen)

@@ -97,6 +97,15 @@ def test_three_exact_frames_in_a_row_from_before_deny_also_without_motion() -> N
     assert run([*images, *images[2:5]]).veto is Reason.INJECTED_SOURCE
 
 
+@pytest.mark.parametrize("loop", [[0, 1], [0, 1, 2], [0, 1, 0, 2], [0, 1, 2, 1]])
+def test_a_few_pictures_shown_over_and_over_deny_whatever_their_order(loop: list[int]) -> None:
+    rng = np.random.default_rng(3)
+    scene = walk(1, seed=4)[0]
+    pictures = [expose(scene, rng, 1.0) for _ in range(3)]
+    assert run([pictures[k] for k in loop * 3]).veto is Reason.INJECTED_SOURCE
+    assert run([pictures[k] for k in (0, 1, 0, 1)]).veto is None
+
+
 def test_sums_over_stretches_are_what_they_say() -> None:
     """The carried sums against the plain ones, forwards and backwards."""
     rng = np.random.default_rng(6)

@@ -53,6 +53,11 @@ def moving(k: int, base: Image = BASE) -> Frame:
     return frame(k, image=np.clip(moved + noise, 0, 255).astype(np.uint8))
 
 
+def noisy(image: Image, seed: int) -> Image:
+    noise = np.random.default_rng(seed).normal(0, 1.0, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
 def judge(*log_odds: float, **settings: object) -> Judge:
     return Judge(NoStore(), JudgeSettings(**settings), scorer=FakeScorer(*log_odds))  # type: ignore[arg-type]
 
@@ -131,6 +136,34 @@ def test_copies_of_one_picture_are_one_frame_and_then_a_frozen_source() -> None:
     verdict = session.finish()
     assert (verdict.state, verdict.reason) == ("undecided", Reason.FROZEN_SOURCE)
     assert verdict.frames == 1
+
+
+@pytest.mark.parametrize("fps", [10.0, 30.0])
+def test_two_pictures_by_turns_are_two_frames_of_evidence_and_no_more(fps: float) -> None:
+    session = judge(8.0, max_loss=0.0).begin("s", live=True)
+    pictures = [moving(k).image for k in (0, 1)]
+    steps = [session.observe(frame(k, image=pictures[k % 2], fps=fps), view()) for k in range(30)]
+    assert sum(step.evidence is not None for step in steps) == 2
+    assert session.finish().state != "live"
+
+
+def test_what_another_face_confirmed_before_the_first_judged_frame_counts_for_nothing() -> None:
+    session = judge(8.0).begin("s", live=True)
+    turned_away = view(quality=replace(GOOD, yaw=60.0))
+    observe(session, 5, turned_away)
+    other = [frame(k, image=noisy(smooth(11), k)) for k in range(5, 60)]
+    verdicts = [session.observe(still, view()).verdict for still in other]
+    assert verdicts == [None] * len(other)
+    assert session.finish().state == "undecided"
+
+
+def test_what_the_same_face_confirmed_before_the_first_judged_frame_counts() -> None:
+    session = judge(8.0).begin("s", live=True)
+    observe(session, 5, view(quality=replace(GOOD, yaw=60.0)))
+    last = moving(4).image
+    steps = [session.observe(frame(k, image=noisy(last, k)), view()) for k in range(5, 20)]
+    assert steps[-1].verdict is not None
+    assert steps[-1].verdict.state == "live"
 
 
 def test_a_face_on_a_stand_is_never_passed() -> None:

@@ -94,6 +94,11 @@ class FlashSession:
         if self._verdict is None:
             self._end(FlashVerdict.without("unproved", "the check ended first"))
 
+    def forget(self) -> None:
+        """Another face is there: a run that has begun proves nothing for it, and can't be repeated."""
+        if self._meter is not None:
+            self._end(FlashVerdict.without("unproved", "the face changed"))
+
     def update(self, frame: Frame, view: View) -> CueReading:
         """Take the next frame and set the display.
 
