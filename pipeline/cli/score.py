@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +35,11 @@ def score(
     """
     from pipeline.score import FileScorer
 
-    paths = [*(files or []), *(_listed(manifest) if manifest else ())]
+    paths = list(files or [])
+    if manifest is not None:
+        from pipeline.evaluation import read_paths
+
+        paths += read_paths(manifest)
     if not paths:
         raise UsageError("nothing to score: name files or give --manifest TSV")
     scorer = FileScorer(build_settings(nets=nets, provider=provider))
@@ -50,16 +52,3 @@ def score(
                 value = "-" if record.score is None else f"{record.score:.3f}"
                 word = record.reason or "live"
                 stdout.print(f"{value:>6}  {word:<14} {path}", markup=False, highlight=False)
-
-
-def _listed(manifest: Path) -> Iterator[Path]:
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as table:
-            rows = csv.DictReader(table, delimiter="\t")
-            if "path" not in (rows.fieldnames or ()):
-                raise UsageError(f"{manifest.name} has no column `path` in its first line")
-            for row in rows:
-                if row["path"]:
-                    yield manifest.parent / row["path"]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{manifest.name} can't be read: {type(error).__name__}") from None

@@ -6,7 +6,7 @@ The measures are pure functions in `metrics`, `comparison`, `curve` and `interva
 from pipeline.evaluation.compare import Comparison, compare
 from pipeline.evaluation.compared import Embedder, ProductEmbedder
 from pipeline.evaluation.folder import Progress, Report
-from pipeline.evaluation.manifest import read_manifest, read_pairs
+from pipeline.evaluation.manifest import read_manifest, read_pairs, read_paths
 from pipeline.evaluation.match import evaluate_match
 from pipeline.evaluation.outcomes import Scorer, ScoreRecord
 from pipeline.evaluation.pad import evaluate_pad
@@ -24,4 +24,5 @@ __all__ = [
     "evaluate_pad",
     "read_manifest",
     "read_pairs",
+    "read_paths",
 ]

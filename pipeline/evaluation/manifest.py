@@ -144,6 +144,25 @@ def read_pairs(path: Path) -> Listing[Pair]:
     return _read(path, ("a", "b", "same"), row, key)
 
 
+def read_paths(path: Path) -> tuple[Path, ...]:
+    """Read the column ``path`` of a list and nothing else of it; a file named twice is there twice.
+
+    Returns:
+        The files beside the list, a line each, in their order; absolute only where list or cell is.
+
+    Raises:
+        UsageError: it is no such list, or a row is bad; the message names the lines.
+    """
+
+    def row(cells: dict[str, str], line: int) -> tuple[int, Path]:
+        return line, path.parent / cells["path"]
+
+    def key(item: tuple[int, Path]) -> tuple[object, object]:
+        return item
+
+    return tuple(found for _, found in _read(path, ("path",), row, key).rows)
+
+
 def _read(
     path: Path,
     required: Collection[str],

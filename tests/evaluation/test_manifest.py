@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.manifest import MAX_BYTES, read_manifest, read_pairs
+from pipeline.evaluation.manifest import MAX_BYTES, read_manifest, read_pairs, read_paths
 
 
 def written(tmp_path: Path, text: str | bytes) -> Path:
@@ -32,6 +32,20 @@ def test_a_manifest_is_read_with_paths_beside_it(tmp_path: Path) -> None:
     assert second.path == tmp_path.parent / "b.mp4"
     assert (second.live, second.species, second.subject, second.group) == (False, "print", "", "")
     assert len(found.sha256) == 64
+
+
+def test_the_paths_alone_are_read_as_the_whole_manifest_reads_them(tmp_path: Path) -> None:
+    text = '\ufeffPath\tlabel\tspecies\r\n a b.png \tlive\t\r\n\r\n"c".png\tspoof\tprint\r\n'
+    found = read_paths(written(tmp_path, text))
+    assert found == (tmp_path / "a b.png", tmp_path / '"c".png')
+    assert found == tuple(row.path for row in read_manifest(tmp_path / "list.tsv").rows)
+
+
+def test_the_paths_alone_need_no_label_and_keep_what_is_named_twice(tmp_path: Path) -> None:
+    found = read_paths(written(tmp_path, "n\tpath\n1\tx.png\n2\t/y.png\n3\tx.png\n"))
+    assert found == (tmp_path / "x.png", Path("/y.png"), tmp_path / "x.png")
+    with pytest.raises(UsageError, match="line 2: a cell holds a control character"):
+        read_paths(written(tmp_path, "path\na\0b.png\n"))
 
 
 @pytest.mark.parametrize(
