@@ -71,8 +71,12 @@ def run_section(listing: Listing[Any], key: str, facts: dict[str, Any]) -> dict[
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write the numbers; NaN and infinity have no place in them."""
-    path.write_text(json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    """Write the numbers; NaN and infinity have no place in them.
+
+    What is no character, in a file name that is not UTF-8, becomes JSON's own escape of it.
+    """
+    text = json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(folder: Path, kind: str) -> dict[str, Any]:

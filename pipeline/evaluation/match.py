@@ -47,5 +47,7 @@ def evaluate_match(
     data = match_json(compared, threshold)
     data["run"] = run_section(listing, "pairs", run_facts(command, embedder.nets))
     write_json(json_path, data)
-    html_path.write_text(match_page(data, compared, embedder.score), encoding="utf-8")
+    html_path.write_text(
+        match_page(data, compared, embedder.score), encoding="utf-8", errors="backslashreplace"
+    )
     return Report(data, json_path, html_path, csv_path)

@@ -56,5 +56,5 @@ def evaluate_pad(
     data["run"] = run_section(listing, "manifest", run_facts(command, scorer.nets))
     data["run"]["calibration"] = "shipped" if fitted_on is None else f"site, fitted on list {fitted_on}"
     write_json(json_path, data)
-    html_path.write_text(pad_page(data, outcomes), encoding="utf-8")
+    html_path.write_text(pad_page(data, outcomes), encoding="utf-8", errors="backslashreplace")
     return Report(data, json_path, html_path, csv_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import types
 from pathlib import Path
@@ -34,6 +35,17 @@ def test_pad_prints_one_json_line_and_writes_the_report(runner: CliRunner, tmp_p
     assert (found["event"], found["apcer_max"]) == ("report", 0.5)
     assert Path(found["html"]).is_file()
     assert json.loads((tmp_path / "out" / "report.json").read_text())["apcer_max"] == 0.5
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="file names are Unicode on this system")
+def test_a_list_whose_name_is_not_utf_8_gets_its_report(runner: CliRunner, tmp_path: Path) -> None:
+    listed = manifest(tmp_path)
+    odd = listed.rename(listed.with_name(os.fsdecode(b"list\xff.tsv")))
+    done = runner.invoke(app, ["pad", str(odd), "--out", str(tmp_path / "out"), "--json"])
+    assert done.exit_code == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["run"]["manifest"]["name"] == odd.name
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_pad_prints_species_worst_first_for_people(runner: CliRunner, tmp_path: Path) -> None:
