@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -136,7 +137,7 @@ class Settings(BaseSettings):
     nets: Annotated[tuple[str, ...], NoDecode] = Field(
         ("fr_liveness", "livegate_pad"),
         min_length=1,
-        description="liveness nets, fused by the mean of their log-odds",
+        description="liveness nets, fused by the weighted mean of their log-odds",
     )
     mesh: Literal["fast", "accurate"] = Field("fast", description="468 points at 192, or 478 at 256")
     detect_every: int = Field(5, ge=1, le=30, description="frames between two runs of the face detector")
@@ -252,6 +253,10 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
+        except tomllib.TOMLDecodeError as error:
+            name = Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG).name
+            place = re.search(r" \(at [a-z0-9, ]+\)$", str(error))  # the rest may hold what was written there
+            raise SettingsError(f"{name} is not TOML{place[0] if place else ''}") from None
         except (ValueError, OSError) as error:
             raise SettingsError(f"settings can't be read: {type(error).__name__}") from None
 

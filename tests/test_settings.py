@@ -88,3 +88,13 @@ def test_every_reason_has_a_sentence_in_both_languages() -> None:
         assert reason.value == reason.name.lower()
         assert reason.zh.endswith("。")
         assert reason.en.endswith(".")
+
+
+def test_file_that_is_not_toml_is_named_with_the_place_and_not_with_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gate.toml").write_text('mode = "liveness"\nendpoint = hunter2\n')
+    monkeypatch.setenv("LIVEGATE_CONFIG", str(tmp_path / "gate.toml"))
+    with pytest.raises(SettingsError) as caught:
+        Settings()
+    assert caught.value.message == "gate.toml is not TOML (at line 2, column 12)"
