@@ -95,7 +95,7 @@ class FileScorer:
         """
         start = time.perf_counter()
         try:
-            if path.is_dir() or _is_video(path):
+            if path.is_dir() or (path.is_file() and _is_video(path)):
                 found = self._clip(path)
             else:
                 found = self._picture(load_picture(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -16,7 +17,9 @@ import pytest
 
 from pipeline.camera.frame import Image
 from pipeline.cli import main
+from pipeline.cli.common import emit, run_guarded
 from pipeline.demo.scene import FPS, SIZE, render_person, render_replay
+from pipeline.errors import UsageError
 
 NAME, NUMBER = "样例", "11010519491231002X"
 
@@ -214,8 +217,11 @@ def test_score_goes_on_past_what_can_not_be_read(
     cv2.imwrite(str(picture), astronaut)
     broken.write_bytes(b"\xff\xd8\xff not a picture")
     cv2.imwrite(str(empty), astronaut[400:, :200])
-    done = here("score", picture, broken, empty, clips["replay"], tmp_path / "absent.png", "--json")
-    first, second, third, clip, absent = lines(done)
+    unreadable = [tmp_path / "absent.png", tmp_path / "pipe"]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(unreadable[1])  # nobody writes to it: opened as a file is, it would be waited for
+    done = here("score", picture, broken, empty, clips["replay"], *unreadable, "--json")
+    first, second, third, clip, *last = lines(done)
     assert done.returncode == 0, done.stderr
     assert list(first)[:6] == ["path", "faces", "score", "live", "reason", "ms"]
     assert (first["path"], first["faces"], first["live"], first["reason"]) == (str(picture), 1, True, None)
@@ -224,7 +230,7 @@ def test_score_goes_on_past_what_can_not_be_read(
     assert (third["faces"], third["score"], third["reason"]) == (0, None, "no_face")
     assert clip["live"] is False
     assert clip["score"] < 0.5 < first["score"]
-    assert absent["reason"] == "unreadable"
+    assert [record["reason"] for record in last] == ["unreadable", "unreadable"]
 
 
 def test_score_reads_a_manifest(here: Callable[..., Done], astronaut: Image, tmp_path: Path) -> None:
@@ -235,6 +241,54 @@ def test_score_reads_a_manifest(here: Callable[..., Done], astronaut: Image, tmp
     assert first["live"] is True
     assert second["reason"] == "unreadable"
     assert here("score", "--manifest", tmp_path / "face.png").returncode == 2
+
+
+def test_interrupted_run_ends_with_a_result(
+    here: Callable[..., Done], astronaut: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.vision.Vision.see", interrupt)
+    cv2.imwrite(str(tmp_path / "face.png"), astronaut)
+    done = here("run", tmp_path / "face.png", "--mode", "liveness", "--json")
+    result = lines(done)[-1]
+    assert (done.returncode, result["event"], result["code"]) == (4, "result", 1003)
+    assert (result["reason"], result["passed"], result["frame_sha256"]) == ("interrupted", False, None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_json_lines_are_utf_8_json_for_any_terminal_and_any_file_name(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, errors: str
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, errors=errors))
+    records = [{"path": os.fsdecode(b"caf\xe9 \xff.png")}, {"zh": "验证通过", "fr": "é"}]
+    for record in records:
+        emit(record)
+    assert [json.loads(line) for line in written.getvalue().decode("utf-8").splitlines()] == records
+
+
+def test_what_the_system_refuses_is_a_sentence_and_status_6(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_guarded((tmp_path / "none" / f"{NUMBER}.jpg").read_bytes) == 6
+    assert capfd.readouterr() == ("", "error system: ***.jpg: No such file or directory\n")
+
+
+def test_errors_are_not_broken_over_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise UsageError("word " * 100 + "end", hint="This way.")
+
+    assert run_guarded(fail) == 2
+    first, second = capfd.readouterr().err.splitlines()
+    assert first.endswith("word end")
+    assert second.strip() == "This way."
+
+
+def test_help_of_serve_names_its_part_of_the_settings(here: Callable[..., Done]) -> None:
+    assert "the part `serve` of livegate.toml" in " ".join(here("serve", "--help").stdout.split())
 
 
 @pytest.mark.parametrize(

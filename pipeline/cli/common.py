@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import logging
 import sys
@@ -12,16 +14,17 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from pipeline.errors import LivegateError, UsageError
+from pipeline.errors import ClientCode, LivegateError, UsageError
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.camera import SourceOptions
 
-stderr = Console(stderr=True)
+stderr = Console(stderr=True, soft_wrap=True)
 """Logs, progress and guidance."""
-stdout = Console()
-"""Results for people. With ``--json`` nothing but JSON lines goes to standard output."""
+stdout = Console(soft_wrap=True)
+"""Results for people, lines and paths unbroken. With ``--json`` nothing but JSON lines goes to standard
+output."""
 
 
 ProviderOption = Annotated[
@@ -35,9 +38,29 @@ ProviderOption = Annotated[
 
 
 def emit(record: Mapping[str, Any]) -> None:
-    """Write one JSON object as one line to standard output, at once."""
-    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+    """Write one JSON object as one line to standard output, at once.
+
+    Characters stand for themselves where standard output is UTF-8. Elsewhere, and in a line with a file name
+    that is not UTF-8, they are escaped: the same JSON in any encoding. ``os.fsencode`` of a name read back
+    gives its bytes.
+    """
+    line = json.dumps(record, ensure_ascii=False)
+    if not _is_utf8(sys.stdout.encoding) or not _encodable(line):
+        line = json.dumps(record)
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def _is_utf8(encoding: str | None) -> bool:
+    return encoding is None or codecs.lookup(encoding).name == "utf-8"  # None: text kept in memory
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def build_settings(**flags: Any) -> Settings:
@@ -66,7 +89,12 @@ def set_up_logging(verbose: bool) -> None:
 
 
 def run_guarded(command: Callable[[], object]) -> int:
-    """Run the command line; errors of the tree end with a sentence, the way out and the contract's status."""
+    """Run the command line; errors of the tree end with a sentence, the way out and the contract's status.
+
+    What the operating system refuses, a full disk or a file that may not be written, is a system error (6).
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a character that can't be shown ends no command
     try:
         command()
         return 0
@@ -78,5 +106,10 @@ def run_guarded(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         stderr.print("interrupted")
         return 130
-    except BrokenPipeError:
-        return 0
+    except OSError as error:
+        from pipeline.camera.names import shown_path
+
+        name = f"{shown_path(str(error.filename))}: " if error.filename else ""
+        stderr.print("[bold red]error[/] [bold]system[/]: ", end="", highlight=False)
+        stderr.print(f"{name}{error.strerror or type(error).__name__}", markup=False, highlight=False)
+        return ClientCode.SYSTEM_ERROR.exit_status

@@ -105,7 +105,7 @@ def serve(
 
     At the first start an access key is made; its file is named, its secret is never printed.
     LIVEGATE_ACCESS_KEY_ID and LIVEGATE_ACCESS_KEY_SECRET bring one of your own instead. SIGTERM and Ctrl-C
-    answer what was accepted, then end; the [serve] part of livegate.toml says how long that may take.
+    answer what was accepted, then end; the part `serve` of livegate.toml says how long that may take.
     """
     from pipeline.gateway import ensure_access_key, imported_key
     from pipeline.gateway import serve as serve_gateway

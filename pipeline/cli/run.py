@@ -68,7 +68,7 @@ def run(
     Verification: livegate run 0 --mode verify --name 张三 --cert-number 11010519491231002X --consent form-17
     """
     from pipeline.camera import open_source
-    from pipeline.errors import UsageError
+    from pipeline.errors import ClientCode, UsageError
     from pipeline.gate import Gate
     from pipeline.match.person import Person
     from pipeline.protocol.cert_number import CertCheck
@@ -98,6 +98,8 @@ def run(
             error.client_code, settings.mode, Reason.SYSTEM_ERROR, error=error.code, hint=error.hint
         )
         stderr.print(f"{error.code}: {error.message}", markup=False, highlight=False)
+    except KeyboardInterrupt:
+        result = Result(ClientCode.INTERRUPTED, settings.mode, Reason.INTERRUPTED)
     if json_lines:
         emit(result.to_json())
     else:
