@@ -9,20 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
-from pipeline.errors import FrameError
+from pipeline.camera import load_picture
 from pipeline.match.jpeg import Jpeg, encode_jpeg
 
 if TYPE_CHECKING:
     from pipeline.match.client import MatchClient
     from pipeline.match.person import Person
     from pipeline.match.results import MatchResult
-
-MAX_FILE_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +32,13 @@ class HandPicture:
 
     @classmethod
     def read(cls, path: Path) -> HandPicture:
-        """Read a picture file of any type that OpenCV knows.
+        """Read a picture file with the camera's own reader.
 
         Raises:
-            FrameError: the file can't be read, is larger than `MAX_FILE_BYTES`, or is not a picture.
+            SourceOpenError: there is no such regular file, or it can't be read.
+            FrameError: it is no picture, is damaged or cut off, or its size is out of bounds.
         """
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise FrameError(f"The file is larger than {MAX_FILE_BYTES} bytes.")
-            data = path.read_bytes()
-        except OSError as error:
-            raise FrameError(f"The file can't be read: {error.strerror}.") from None
-        try:
-            image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            image = None
-        if image is None:
-            raise FrameError("The file is not a picture.")
-        return cls(encode_jpeg(np.asarray(image, dtype=np.uint8)))
+        return cls(encode_jpeg(load_picture(path)))
 
 
 def match_by_hand(client: MatchClient, person: Person, picture: HandPicture, consent: str) -> MatchResult:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import copy
 import dataclasses
+import os
 import pickle
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.camera.frame import Frame, pixel_sha256
-from pipeline.errors import FrameError, PassError
+from pipeline.errors import FrameError, PassError, SourceOpenError
 from pipeline.liveness.livepass import LivePass
 from pipeline.match.by_hand import HandPicture
 from pipeline.match.encode import Upload, encode_upload
@@ -196,5 +198,28 @@ def test_a_file_that_is_no_picture_gets_a_clear_error(tmp_path: Path, content: b
 
 
 def test_a_file_that_is_not_there_gets_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(FrameError, match="can't be read"):
+    with pytest.raises(SourceOpenError, match="no file"):
         HandPicture.read(tmp_path / "none.jpg")
+
+
+def test_a_picture_by_hand_that_was_cut_off_is_not_sent_with_its_grey_half(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    data = encode_jpeg(picture(480, 640)).data
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(FrameError, match="cut off"):
+        HandPicture.read(path)
+
+
+def test_a_picture_by_hand_is_refused_for_its_size_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    header = struct.pack(">II5B", 60_000, 60_000, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + b"IHDR" + header)
+    with pytest.raises(FrameError, match="60000"):
+        HandPicture.read(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes in folders")
+def test_a_picture_by_hand_is_not_waited_for_in_a_named_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(SourceOpenError, match="regular file"):
+        HandPicture.read(tmp_path / "a.jpg")
