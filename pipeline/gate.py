@@ -26,7 +26,7 @@ from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.liveness.livepass import LivePass, seal
 from pipeline.loaded import LoadedNets
 from pipeline.reasons import Reason
-from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result
+from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result, UploadInterrupted
 from pipeline.settings import Settings
 from pipeline.vision import View, Vision
 
@@ -126,6 +126,7 @@ class Gate:
         Raises:
             UsageError: the call contradicts the mode; no frame was read.
             ConsentError: verify mode without a consent reference; no frame was read.
+            UploadInterrupted: a `KeyboardInterrupt` while the service was asked, with the result.
         """
         result: Result | None = None
         for event in self.events(source, person=person, consent=consent, display=display):
@@ -278,11 +279,13 @@ class Gate:
     ) -> Result:
         from pipeline.match.client import reason_for
         from pipeline.match.encode import encode_upload
+        from pipeline.match.outcome import unknown
 
         upload = encode_upload(live_pass)
         error: MatchError | None = None
         reason: Reason | None = None
         code = ClientCode.PASSED
+        interrupted = False
         try:
             answer = service.match(person, upload, consent)
             outcome = MatchOutcome(answer.code, answer.score, answer.request_id)
@@ -290,14 +293,17 @@ class Gate:
                 code, reason = ClientCode.REJECTED, Reason.NOT_SAME_PERSON
         except MatchError as caught:
             error = caught
-            reason = reason_for(caught)
-            code = ClientCode.REJECTED if reason in PERSON_REFUSED else caught.client_code
+        except KeyboardInterrupt:  # the answer is lost as one that never came is
+            error, interrupted = unknown(), True
+        if error is not None:
+            reason = reason_for(error)
+            code = ClientCode.REJECTED if reason in PERSON_REFUSED else error.client_code
             outcome = MatchOutcome(
-                getattr(caught, "service_code", None) or getattr(caught, "gateway_code", None),
+                getattr(error, "service_code", None) or getattr(error, "gateway_code", None),
                 None,
-                getattr(caught, "request_id", None),
+                getattr(error, "request_id", None),
             )
-        return Result(
+        result = Result(
             code,
             "verify",
             reason,
@@ -309,6 +315,9 @@ class Gate:
             error=error.code if error else None,
             hint=error.hint if error else None,
         )
+        if interrupted:
+            raise UploadInterrupted(result)
+        return result
 
     def _failed(
         self, reason: Reason, code: ClientCode, error: LivegateError | None = None, *, hint: str | None = None

@@ -142,6 +142,18 @@ class Result:
         }
 
 
+class UploadInterrupted(KeyboardInterrupt):
+    """Ctrl-C while the service was asked: the picture may have been sent, and the service may have acted.
+
+    Attributes:
+        result: what is known of the check: 2002, ``outcome_unknown``.
+    """
+
+    def __init__(self, result: Result) -> None:
+        super().__init__()
+        self.result = result
+
+
 def _message(reason: Reason | None, otherwise: tuple[str, str]) -> dict[str, str]:
     zh, en = (reason.zh, reason.en) if reason else otherwise
     return {"zh": zh, "en": en}

@@ -257,6 +257,31 @@ def test_interrupted_run_ends_with_a_result(
     assert (result["reason"], result["passed"], result["frame_sha256"]) == ("interrupted", False, None)
 
 
+def test_run_interrupted_while_the_service_is_asked_ends_as_an_answer_that_never_came(
+    here: Callable[..., Done],
+    clips: dict[str, Path],
+    enrolled: dict[str, str],
+    astronaut: Image,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.match.exchange.Exchange.post", interrupt)
+    who = ("--name", NAME, "--cert-number", NUMBER, "--json")
+    more = ("--mode", "verify", "--consent", "form-17", "--allow-test-source")
+    done = here("run", clips["person"], *who, *more, **enrolled)
+    result = lines(done)[-1]
+    assert (done.returncode, result["code"], result["reason"]) == (5, 2002, "outcome_unknown")
+    assert result["match"] == {"code": None, "score": None, "request_id": None}
+    assert result["uploaded_sha256"] == result["frame_sha256"] is not None
+    cv2.imwrite(str(tmp_path / "face.png"), astronaut)
+    done = here("match", tmp_path / "face.png", *who)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "outcome_unknown" in done.stderr
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
 def test_json_lines_are_utf_8_json_for_any_terminal_and_any_file_name(

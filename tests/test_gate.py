@@ -31,6 +31,7 @@ from pipeline.errors import (
 from pipeline.liveness.judge import Session
 from pipeline.match.client import MatchResult
 from pipeline.match.encode import Upload
+from pipeline.result import MatchOutcome, UploadInterrupted
 from pipeline.vision import Vision
 
 PERSON = Person("样例", "11010519491231002X")
@@ -234,6 +235,27 @@ def test_answers_of_the_service_become_codes(
     assert result.passed == (code == 1000)
     assert result.liveness is not None
     assert result.liveness.passed
+
+
+def test_ctrl_c_while_the_service_is_asked_leaves_the_outcome_unknown(
+    stand_in: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    service = FakeService()
+    monkeypatch.setattr(service, "match", interrupt)
+    with verify_gate(service) as gate, pytest.raises(KeyboardInterrupt) as caught:
+        gate.check(SyntheticSource(stand_in), person=PERSON, consent=CONSENT)
+    assert isinstance(caught.value, UploadInterrupted)
+    result = caught.value.result
+    assert (int(result.code), result.reason, result.error) == (
+        2002,
+        Reason.OUTCOME_UNKNOWN,
+        "outcome_unknown",
+    )
+    assert result.match == MatchOutcome(None, None, None)
+    assert result.uploaded_sha256 == result.frame_sha256 is not None
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,16 @@ def match(
     encoded anew, without EXIF, within the service's limits.
     """
     from pipeline.match.by_hand import HandPicture, match_by_hand
+    from pipeline.match.outcome import unknown
 
     person = _person(name, cert_number)
     picture = HandPicture.read(image)
     with _client(endpoint) as client:
         with _told(json_lines):
-            result = match_by_hand(client, person, picture, consent)
+            try:
+                result = match_by_hand(client, person, picture, consent)
+            except KeyboardInterrupt:
+                raise unknown() from None
         _show(
             {"event": "match", "code": result.code, "score": result.score, "request_id": result.request_id},
             json_lines,

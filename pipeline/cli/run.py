@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.cli.common import ProviderOption, build_settings, emit, source_options, stderr, stdout
 from pipeline.errors import LivegateError
-from pipeline.result import Guidance, Result
+from pipeline.result import Guidance, Result, UploadInterrupted
 
 SourceArgument = Annotated[
     str,
@@ -59,7 +59,8 @@ def run(
     LIVEGATE_ACCESS_KEY_FILE names; never from a flag.
 
     Exit status: 0 passed (1000), 3 rejected (2006), 4 interrupted or undecided (1003), 5 network (2002),
-    6 system error (1001), 2 bad usage.
+    6 system error (1001), 2 bad usage. Ctrl-C ends with 4, and with 5 (outcome_unknown) where a picture
+    may have been sent.
 
     The first camera, liveness only: livegate run 0
 
@@ -98,6 +99,8 @@ def run(
             error.client_code, settings.mode, Reason.SYSTEM_ERROR, error=error.code, hint=error.hint
         )
         stderr.print(f"{error.code}: {error.message}", markup=False, highlight=False)
+    except UploadInterrupted as stopped:
+        result = stopped.result
     except KeyboardInterrupt:
         result = Result(ClientCode.INTERRUPTED, settings.mode, Reason.INTERRUPTED)
     if json_lines:

@@ -48,7 +48,7 @@ def of_loss(loss: Loss, *, idempotent: bool) -> Failure:
         return Failure(AnswerError("The answer is too large, compressed, or not HTTP."), again=False)
     if idempotent:
         return Failure(NetworkError("No whole answer came in time."), again=True)
-    return Failure(_unknown(), again=False)
+    return Failure(unknown(), again=False)
 
 
 def of_reply(status: int, body: bytes, *, idempotent: bool) -> Answer | Failure:
@@ -70,7 +70,7 @@ def of_reply(status: int, body: bytes, *, idempotent: bool) -> Answer | Failure:
         answer = None
     if status >= 500:
         if status == 504 and not idempotent:  # a proxy gave up waiting; the service may have acted
-            return Failure(_unknown(), again=False)
+            return Failure(unknown(), again=False)
         word = gateway_error(answer, status).gateway_code if isinstance(answer, Refusal) else "no word"
         return Failure(NetworkError(f"The endpoint answered HTTP {status} ({word})."), again=True)
     if answer is None:
@@ -89,5 +89,6 @@ def of_reply(status: int, body: bytes, *, idempotent: bool) -> Answer | Failure:
     return answer
 
 
-def _unknown() -> OutcomeUnknownError:
+def unknown() -> OutcomeUnknownError:
+    """Error for a request that may have been acted on."""
     return OutcomeUnknownError("The request was sent and no whole answer came; it is not sent again.")
