@@ -51,14 +51,16 @@ def pad(
     Verdicts are the product's own at its own threshold; nothing is fitted to the data. A file that can't be
     read or shows no face is a non-response: not accepted, and told apart. Nothing is sent anywhere.
     """
-    from pipeline.evaluation import evaluate_pad
+    from pipeline.evaluation import evaluate_pad, read_manifest
     from pipeline.evaluation.extra import need_all
     from pipeline.score import FileScorer
 
     need_all()
-    scorer = FileScorer(build_settings(nets=model))
+    settings = build_settings(nets=model)
+    listing = read_manifest(manifest)  # a wrong list is told of before the nets are loaded
+    scorer = FileScorer(settings)
     with CountedBar("scoring") as advance:
-        report = evaluate_pad(manifest, out, scorer, command=_command(), progress=advance)
+        report = evaluate_pad(listing, out, scorer, command=_command(), progress=advance)
     _end(report, json_lines, _pad_rows(report.data))
 
 
@@ -77,16 +79,17 @@ def match(
 
     The pictures go the authority's own way: detector, mesh, alignment, embedding. Nothing is sent anywhere.
     """
-    from pipeline.evaluation import ProductEmbedder, evaluate_match
+    from pipeline.evaluation import ProductEmbedder, evaluate_match, read_pairs
     from pipeline.evaluation.extra import need_all
     from pipeline.nets import open_store
 
     need_all()
     settings = build_settings()
+    listing = read_pairs(pairs)
     embedder = ProductEmbedder(open_store(settings.models_dir, offline=settings.offline))
     with CountedBar("embedding") as advance:
         report = evaluate_match(
-            pairs,
+            listing,
             out,
             embedder,
             threshold=settings.match_threshold,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.camera.names import shown_path
 from pipeline.errors import UsageError
 from pipeline.evaluation.manifest import Listing
 
@@ -53,8 +54,13 @@ def prepare(out: Path) -> tuple[Path, Path, Path]:
             path.unlink(missing_ok=True)
         paths[2].touch()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{out.name} can't be written to: {type(error).__name__}", hint=_HINT) from None
+        raise UsageError(f"{_shown(out)} can't be written to: {type(error).__name__}", hint=_HINT) from None
     return paths
+
+
+def _shown(folder: Path) -> str:
+    """Name of a folder; ``.`` and ``/`` have none of their own."""
+    return shown_path(folder if folder.name not in ("", "..") else folder.resolve()) or str(folder)
 
 
 def run_section(listing: Listing[Any], key: str, facts: dict[str, Any]) -> dict[str, Any]:
@@ -89,9 +95,9 @@ def read_json(folder: Path, kind: str) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise UsageError(f"{folder.name} holds no report that can be read", hint=_READ_HINT) from None
+        raise UsageError(f"{_shown(folder)} holds no report that can be read", hint=_READ_HINT) from None
     if not isinstance(data, dict) or data.get("kind") != kind:
-        raise UsageError(f"{folder.name} holds no {kind} report", hint=_READ_HINT)
+        raise UsageError(f"{_shown(folder)} holds no {kind} report", hint=_READ_HINT)
     return data
 
 

@@ -8,13 +8,13 @@ from pipeline.evaluation.compared import Embedder, compare_pairs, write_pairs
 from pipeline.evaluation.extra import need_all
 from pipeline.evaluation.facts import run_facts
 from pipeline.evaluation.folder import Progress, Report, prepare, run_section, write_json
-from pipeline.evaluation.manifest import read_pairs
+from pipeline.evaluation.manifest import Listing, Pair, read_pairs
 from pipeline.evaluation.match_page import match_page
 from pipeline.evaluation.match_report import match_json
 
 
 def evaluate_match(
-    pairs: Path,
+    pairs: Path | Listing[Pair],
     out: Path,
     embedder: Embedder,
     *,
@@ -28,7 +28,7 @@ def evaluate_match(
     list: keep it where the data may be kept.
 
     Args:
-        pairs: see `manifest.read_pairs`.
+        pairs: file of a list, or what `read_pairs` read.
         out: folder to write to; made where it is not there, an older report in it is replaced.
         embedder: the product; each picture is embedded once.
         threshold: the product's score at or above which it takes two faces for one person, 0..100.
@@ -40,7 +40,7 @@ def evaluate_match(
         LivegateError: the product itself failed.
     """
     need_all()
-    listing = read_pairs(pairs)
+    listing = pairs if isinstance(pairs, Listing) else read_pairs(pairs)
     json_path, html_path, csv_path = prepare(out)
     compared = compare_pairs(listing.rows, embedder, progress)
     write_pairs(csv_path, compared)

@@ -8,7 +8,7 @@ from typing import Final
 from pipeline.evaluation.extra import need_all
 from pipeline.evaluation.facts import run_facts
 from pipeline.evaluation.folder import Progress, Report, prepare, run_section, write_json
-from pipeline.evaluation.manifest import read_manifest
+from pipeline.evaluation.manifest import Listing, Presentation, read_manifest
 from pipeline.evaluation.outcomes import Scorer, judge, open_writer
 from pipeline.evaluation.pad_page import pad_page
 from pipeline.evaluation.pad_report import pad_json
@@ -20,7 +20,12 @@ FITTED: Final = (
 
 
 def evaluate_pad(
-    manifest: Path, out: Path, scorer: Scorer, *, command: str = "", progress: Progress | None = None
+    manifest: Path | Listing[Presentation],
+    out: Path,
+    scorer: Scorer,
+    *,
+    command: str = "",
+    progress: Progress | None = None,
 ) -> Report:
     """Measure presentation attack detection on labelled data, after ISO/IEC 30107-3:2023.
 
@@ -28,7 +33,7 @@ def evaluate_pad(
     manifest: keep it where the data may be kept.
 
     Args:
-        manifest: see `manifest.read_manifest`.
+        manifest: file of a manifest, or what `read_manifest` read.
         out: folder to write to; made where it is not there, an older report in it is replaced.
         scorer: the product.
         command: how to repeat it, for the report.
@@ -39,7 +44,7 @@ def evaluate_pad(
         LivegateError: the product itself failed.
     """
     need_all()
-    listing = read_manifest(manifest)
+    listing = manifest if isinstance(manifest, Listing) else read_manifest(manifest)
     json_path, html_path, csv_path = prepare(out)
     outcomes = []
     with open_writer(csv_path) as writer:

@@ -79,3 +79,30 @@ def test_bad_lists_end_as_usage_errors_and_out_is_required(runner: CliRunner, tm
     done = runner.invoke(app, ["pad", str(tmp_path / "bad.tsv"), "--out", str(tmp_path / "out")])
     assert isinstance(done.exception, UsageError)
     assert runner.invoke(app, ["pad", str(tmp_path / "bad.tsv")]).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["pad", "match"])
+def test_a_wrong_list_is_told_of_before_the_nets_are_loaded(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def load(*_: object) -> None:
+        raise AssertionError("a net was loaded")
+
+    monkeypatch.setattr(sys.modules["pipeline.score"], "FileScorer", load)
+    monkeypatch.setattr(pipeline.evaluation, "ProductEmbedder", load)
+    (tmp_path / "bad.tsv").write_text("nonsense")
+    done = runner.invoke(app, [command, str(tmp_path / "bad.tsv"), "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, UsageError)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_a_name_of_its_own_is_named_where_it_can_not_be_written(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = manifest(tmp_path)
+    out = tmp_path / "here"
+    (out / "report.json").mkdir(parents=True)  # stands where the report should
+    monkeypatch.chdir(out)
+    done = runner.invoke(app, ["pad", str(listed), "--out", "."])
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.message.startswith("here can't be written to")
