@@ -12,6 +12,7 @@ Names are loaded at first use, so that ``livegate --help`` need not wait for Ope
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 __version__ = "0.1.0"
+
+# onnxruntime 1.29 and later reports its use to its maker over HTTPS and keeps a device id in the home folder,
+# unless this is set before it is first imported. Nothing but what a check sends may leave this process.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _HOMES = {
     "Cameras": "pipeline.cameras",

@@ -28,6 +28,9 @@ WORDS = {
 }
 """Why a provider is not used."""
 
+# `pipeline` sets the variable that leaves nothing on; this is for a program that imported onnxruntime before.
+ort.disable_telemetry_events()
+
 
 def make_session(path: Path, *, threads: int = 1, provider: str = "cpu") -> ort.InferenceSession:
     """Load an ONNX file.

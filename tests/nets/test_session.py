@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,21 @@ for status in list_models(open_store()):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_runtime_keeps_no_telemetry_and_no_device_id(tmp_path: Path) -> None:
+    code = """
+import os
+from pipeline.nets import make_session, open_store
+make_session(open_store().path("face_detector"))
+print(os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+    models = str(open_store().root)
+    # bare: where a test or a build server shows in the environment, onnxruntime keeps still of itself
+    bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LIVEGATE_MODELS_DIR": models}
+    done = subprocess.run([sys.executable, "-c", code], env=bare, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_session_of_the_store_is_ready_to_use() -> None:
