@@ -30,7 +30,7 @@ from pipeline.liveness.calibration import Calibration, Provenance, load_calibrat
 from pipeline.liveness.cues import DEFAULT_CUES
 from pipeline.liveness.evidence import Verdict, sigmoid
 from pipeline.liveness.judge import Judge, JudgeSettings
-from pipeline.liveness.passive import PassiveScore
+from pipeline.liveness.passive import PassiveScore, fuse
 from pipeline.nets import open_store
 from pipeline.reasons import Reason
 from pipeline.vision import View, Vision
@@ -109,8 +109,7 @@ class Recalled:
 
     def score(self, image: Image, box: F32) -> PassiveScore:
         """The fused score of the frame whose log-odds are in `known`; missing where there are none."""
-        odds = [self.known.get(name, math.nan) for name in self._nets]
-        fused = float(np.mean(odds))
+        fused = fuse({name: self.known.get(name, math.nan) for name in self._nets})
         return PassiveScore(
             fused,
             self.calibration.llr(fused),
@@ -229,7 +228,7 @@ def scenes(data: Path, clip_scores: Path) -> Iterator[Scene]:
 def still(scene: Scene, nets: Sequence[str], noise: float) -> Scene | None:
     """The frame of a live clip that looks most live, shown again and again; None where no frame is good."""
     good = [
-        (float(np.mean([scene.odds[frame.t][name] for name in nets])), frame, view)
+        (fuse({name: scene.odds[frame.t][name] for name in nets}), frame, view)
         for frame, view in zip(scene.frames, scene.views, strict=True)
         if frame.t in scene.odds and first_problem(view, QualityLimits()) is None
     ]

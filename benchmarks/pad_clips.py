@@ -37,7 +37,7 @@ from pipeline.liveness.continuity import face_patch
 from pipeline.liveness.cues import same_pixels
 from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.liveness.motion import BOUND, face_grey, motion_ratio
-from pipeline.liveness.passive import PassiveScorer
+from pipeline.liveness.passive import PassiveScorer, fuse
 from pipeline.nets import open_store
 from pipeline.vision import Vision
 
@@ -97,7 +97,7 @@ def correlation(path: Path, nets: Sequence[str]) -> Correlation:
     """Measure rho and tau from what `score` wrote, see `pipeline.calibrate.correlation`."""
     data = json.loads(path.read_text("utf-8"))
     series = [
-        (entry["label"], np.array(entry["t"]), np.mean([entry["odds"][name] for name in nets], axis=0))
+        (entry["label"], np.array(entry["t"]), fuse({name: np.array(entry["odds"][name]) for name in nets}))
         for entry in data
         if len(entry["t"]) >= 20
     ]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.camera.frame import Frame
 from pipeline.evaluation.intervals import Rate
-from pipeline.liveness.passive import NETS, PassiveNet
+from pipeline.liveness.passive import NETS, PassiveNet, fuse
 from pipeline.nets import ModelStore, open_store
 from pipeline.vision import FaceEmbedder, Vision
 
@@ -50,8 +50,8 @@ class Stills:
     log_odds: dict[str, NDArray[np.float64]]
 
     def fused(self, nets: Sequence[str]) -> NDArray[np.float64]:
-        """Mean of the nets' log-odds: float64 (n,)."""
-        return np.asarray(np.mean([self.log_odds[name] for name in nets], axis=0))
+        """The nets' log-odds as the product fuses them: float64 (n,)."""
+        return fuse({name: self.log_odds[name] for name in nets})
 
 
 @dataclass(frozen=True, slots=True)

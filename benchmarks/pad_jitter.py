@@ -25,6 +25,7 @@ from benchmarks.pad_stills import ROOT, facts, today
 from models.training.crops import jitter_box
 from pipeline.liveness.calibration import Calibration, load_calibration
 from pipeline.liveness.decision import DecisionLimits
+from pipeline.liveness.passive import fuse
 from pipeline.nets import open_store
 from pipeline.vision import Vision
 
@@ -49,13 +50,13 @@ def chosen(rows: list[dict[str, str]], each: int) -> list[dict[str, str]]:
 def ratios(
     image: NDArray[np.uint8],
     boxes: list[NDArray[np.float32]],
-    nets: list[Folds],
+    nets: dict[str, Folds],
     group: str,
     line: Calibration,
 ) -> NDArray[np.float64]:
     """Calibrated log-likelihood ratio at each box, within the calibration's bound."""
-    odds = [[folds.of(group).log_odds(image, box) for folds in nets] for box in boxes]
-    return np.array([line.llr(float(np.mean(row))) for row in odds])
+    odds = [{name: folds.of(group).log_odds(image, box) for name, folds in nets.items()} for box in boxes]
+    return np.array([line.llr(fuse(row)) for row in odds])
 
 
 def report(data: Path, nets: dict[str, Folds], each: int, limits: DecisionLimits) -> list[str]:
@@ -70,7 +71,7 @@ def report(data: Path, nets: dict[str, Folds], each: int, limits: DecisionLimits
             continue
         rng = np.random.default_rng([23, k])
         boxes = [face.box, *(jitter_box(face.box, rng) for _ in range(COPIES))]
-        base, *moved = ratios(image, boxes, list(nets.values()), row["group"], line)
+        base, *moved = ratios(image, boxes, nets, row["group"], line)
         tally = counts.setdefault((row["group"], row["label"]), [0, 0, 0])
         tally[0] += len(moved)
         tally[1] += sum((value > 0) != (base > 0) for value in moved)

@@ -120,7 +120,8 @@ def fit(args: argparse.Namespace) -> None:
 
 
 INTRO = (
-    "Scores are fused by the mean of log-odds. Intervals are exact (Clopper-Pearson, 95 %) and take pictures "
+    "Scores are fused by the mean of log-odds, livegate_pad twice (`pipeline.liveness.passive.fuse`). "
+    "Intervals are exact (Clopper-Pearson, 95 %) and take pictures "
     "for independent, which pictures of one person are not: the true ones are wider. Pictures without a "
     "face are non-responses and in no rate. `selfie_replay_crops` has tight crops and a camera for each "
     "class: it is shown, not fitted on. `livegate_pad` stands for nets trained as the shipped one was, each "

@@ -34,6 +34,7 @@ from pipeline.errors import FrameError
 from pipeline.evaluation.curve import auc, equal_error, error_curve
 from pipeline.evaluation.intervals import Rate
 from pipeline.liveness.calibration import load_calibration
+from pipeline.liveness.passive import fuse
 from pipeline.nets import open_store
 from pipeline.vision import Vision
 from pipeline.vision.quality import QualityLimits, first_problem
@@ -178,7 +179,7 @@ def cells(path: Path, nets: Sequence[str]) -> dict[tuple[str, float], Cell]:
     """Measure every kind and strength; the untouched pictures stand at each kind's own zero."""
     rows = [row for row in read_manifest(path) if row["dataset"] in FULL_FRAMES]
     calibration = load_calibration(nets)
-    odds = np.mean([[float(row[name]) for row in rows] for name in nets], axis=0)
+    odds = fuse({name: np.array([float(row[name]) for row in rows]) for name in nets})
     posterior_live = calibration.slope * odds + calibration.intercept >= 0
     live = np.array([row["label"] == "live" for row in rows])
     face = np.array([row["face"] == "1" for row in rows])

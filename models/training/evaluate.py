@@ -33,16 +33,15 @@ from pipeline.vision.detect import BlazeFaceDetector
 
 JITTERS = 10
 DEV = "nuaa_raw, subjects not trained on"
-#: Fusions are plain means of logits; weights are never fitted.
+#: Means of logits; ours counts twice, for its two heads (`pipeline.liveness.passive.fuse`). None is fitted.
 FUSIONS = {
     "minifasnet pair": (0.0, (1, 1, 0, 0)),
     "public trio": (0.0, (1, 1, 1, 0)),
-    "ours + minifasnet_v2": (1.0, (1, 0, 0, 0)),
-    "ours + minifasnet_v1se": (1.0, (0, 1, 0, 0)),
-    "ours + facenox": (1.0, (0, 0, 1, 0)),
-    "ours + fr_liveness": (1.0, (0, 0, 0, 1)),
-    "ours + minifasnet pair": (1.0, (1, 1, 0, 0)),
-    "ours + public trio": (1.0, (1, 1, 1, 0)),
+    "ours + minifasnet_v2": (2.0, (1, 0, 0, 0)),
+    "ours + facenox": (2.0, (0, 0, 1, 0)),
+    "ours + fr_liveness": (2.0, (0, 0, 0, 1)),
+    "ours + minifasnet pair": (2.0, (1, 1, 0, 0)),
+    "ours + public trio": (2.0, (1, 1, 1, 0)),
 }
 
 

@@ -10,9 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.camera.frame import Image
 from pipeline.errors import ModelError, SettingsError
@@ -40,11 +41,13 @@ class NetSpec:
         crops: for each input of the net in its order: region, size, colour order and range.
         classes: number of its logits; 1 for a net that gives the log-odds of live itself.
         live: index of live among them.
+        weight: share in the fusion, in judgements: how many heads of the net its log-odds are the mean of.
     """
 
     crops: tuple[CropSpec, ...]
     classes: int
     live: int = 0
+    weight: float = 1.0
 
 
 NETS: Final[Mapping[str, NetSpec]] = {
@@ -52,7 +55,7 @@ NETS: Final[Mapping[str, NetSpec]] = {
     "minifasnet_v2": NetSpec((MINIFASNET_V2,), classes=3, live=1),
     "minifasnet_v1se": NetSpec((MINIFASNET_V1SE,), classes=3, live=1),
     "facenox": NetSpec((FACENOX,), classes=2, live=0),
-    "livegate_pad": NetSpec((LIVEGATE_TIGHT, LIVEGATE_CONTEXT), classes=1, live=0),
+    "livegate_pad": NetSpec((LIVEGATE_TIGHT, LIVEGATE_CONTEXT), classes=1, weight=2.0),
 }
 """Nets by their name in the model manifest. Crops and class order were measured, see docs/pad-results."""
 
@@ -62,7 +65,7 @@ class PassiveScore:
     """What the nets say of one picture.
 
     Attributes:
-        log_odds: mean over the nets of log(p_live / (1 - p_live)); NaN where any of them gave no number.
+        log_odds: `fuse` of log(p_live / (1 - p_live)); NaN where any of the nets gave no number.
         llr: calibrated log-likelihood ratio within the calibration's bound; NaN where it is missing.
         probability: posterior of live at equal priors before clipping, in [0, 1], higher is more live; NaN
             where it is missing.
@@ -74,6 +77,8 @@ class PassiveScore:
     probability: float
     nets: Mapping[str, float]
 
+
+Odds = TypeVar("Odds", float, NDArray[np.float64])
 
 MISSING: Final = PassiveScore(math.nan, math.nan, math.nan, {})
 
@@ -96,6 +101,23 @@ def live_log_odds(logits: F32, live: int) -> float:
         return own
     top = max(others)
     return own - top - math.log(math.fsum(math.exp(value - top) for value in others))
+
+
+def fuse(odds: Mapping[str, Odds], specs: Mapping[str, NetSpec] = NETS) -> Odds:
+    """Mean of the nets' log-odds, each net with its weight.
+
+    Weights are set by what a net is and are not fitted: livegate_pad's logit is the mean of a head that
+    learnt labels and one that learnt from other nets, so it stands for two judgements.
+
+    Args:
+        odds: natural log by name of net: a number, or float64 (n,) for n pictures; NaN makes the result NaN.
+        specs: what each net is.
+    """
+    weights = {name: specs[name].weight for name in odds}
+    first, *rest = (value * weights[name] for name, value in odds.items())
+    for value in rest:
+        first = first + value
+    return first / math.fsum(weights.values())
 
 
 class PassiveNet:
@@ -156,7 +178,7 @@ class PassiveNet:
 
 
 class PassiveScorer:
-    """Nets fused by the mean of their log-odds, and their calibration.
+    """Nets fused by `fuse`, and their calibration.
 
     Args:
         nets: the nets, at least one, each once.
@@ -176,6 +198,7 @@ class PassiveScorer:
             )
         self.calibration = calibration
         self._nets = tuple(nets)
+        self._specs = {net.name: net.spec for net in nets}
 
     @classmethod
     def load(
@@ -225,7 +248,7 @@ class PassiveScorer:
             FrameError: the box has no area or lies outside the picture.
         """
         odds = {net.name: net.log_odds(image, box) for net in self._nets}
-        fused = math.fsum(odds.values()) / len(odds) if all(map(math.isfinite, odds.values())) else math.nan
+        fused = fuse(odds, self._specs)
         return PassiveScore(
             log_odds=fused,
             llr=self.calibration.llr(fused),

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from pipeline.errors import ModelError, ModelMissingError, SettingsError
 from pipeline.liveness.calibration import load_calibration
 from pipeline.liveness.evidence import sigmoid
-from pipeline.liveness.passive import MISSING, NETS, NetSpec, PassiveNet, PassiveScorer, live_log_odds
+from pipeline.liveness.passive import MISSING, NETS, NetSpec, PassiveNet, PassiveScorer, fuse, live_log_odds
 from pipeline.nets import load_manifest, open_store
 from pipeline.vision import CropKind, CropSpec, Vision, crop_batch
 from pipeline.vision.types import View
@@ -82,6 +82,21 @@ def test_one_net_without_a_number_makes_the_fusion_missing(tmp_path: Path) -> No
     bad = PassiveNet("minifasnet_v1se", constant_net(tmp_path / "b.onnx", [0.0, math.nan, 0.0], 80))
     scorer = PassiveScorer([good, bad], load_calibration(["minifasnet_v2", "minifasnet_v1se"]))
     assert math.isnan(scorer.score(image(), BOX).llr)
+
+
+def test_a_net_that_is_the_mean_of_two_heads_counts_twice() -> None:
+    assert fuse({"livegate_pad": 3.0, "fr_liveness": 0.0}) == pytest.approx(2.0)
+    assert fuse({"minifasnet_v2": 3.0, "fr_liveness": 0.0}) == pytest.approx(1.5)
+    many = {"fr_liveness": np.array([0.0, 6.0]), "livegate_pad": np.array([3.0, -3.0])}
+    np.testing.assert_allclose(fuse(many), [2.0, 0.0])
+
+
+@given(st.lists(st.floats(-40, 40), min_size=5, max_size=5))
+def test_the_fusion_lies_between_its_nets_whatever_their_order(values: list[float]) -> None:
+    odds = dict(zip(NETS, values, strict=True))
+    assert min(values) - 1e-9 <= fuse(odds) <= max(values) + 1e-9
+    assert fuse(dict(reversed(odds.items()))) == pytest.approx(fuse(odds))
+    assert fuse({name: value + 1 for name, value in odds.items()}) == pytest.approx(fuse(odds) + 1)
 
 
 def test_nets_are_fused_by_the_mean_of_their_log_odds(tmp_path: Path) -> None:
