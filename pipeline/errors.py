@@ -134,7 +134,9 @@ class OfflineError(ModelError):
     """The network was needed and the offline switch forbids it."""
 
     code = "offline"
-    default_hint = "Pull on a machine with a network and copy the cache folder, or drop --offline."
+    default_hint = (
+        "Pull on a machine with a network and copy the cache folder, or drop --offline or LIVEGATE_OFFLINE."
+    )
 
 
 class SourceError(LivegateError):

@@ -64,7 +64,7 @@ class ModelStore:
             stat = path.stat()
         except OSError as error:
             raise ModelMissingError(
-                f"model {name} is not in {self.root}", hint=f"Run `livegate models pull {name}`."
+                f"model {name} is not in {self.root}", hint=self._pull_hint(spec)
             ) from error
         mark = (stat.st_size, stat.st_mtime_ns)
         with self._lock:
@@ -97,7 +97,7 @@ class ModelStore:
         except OSError as error:
             raise ModelMissingError(
                 f"model {spec.name} can't be read: {error.strerror}",
-                hint=f"Run `livegate models pull {spec.name}`.",
+                hint=self._pull_hint(spec),
             ) from error
         check_bytes(spec.name, data, spec.sha256, spec.size)
 
@@ -123,6 +123,17 @@ class ModelStore:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
             raise self._unwritable(error) from error
+
+    def _pull_hint(self, spec: ModelSpec) -> str:
+        """The way to a missing model: with its group where that has it, as one is seldom missing alone."""
+        alone = spec.group == "optional" or spec.source.kind == "path"
+        command = f"`livegate models pull {spec.name if alone else spec.group}`"
+        if self.offline and spec.source.kind not in ("path", "bundled"):
+            return (
+                f"Run {command} on a machine with a network and copy its models folder to {self.root}, "
+                "or unset LIVEGATE_OFFLINE and run it here."
+            )
+        return f"Run {command}."
 
     def _unwritable(self, error: OSError) -> ModelError:
         return ModelError(

@@ -44,6 +44,17 @@ def test_missing_model_names_the_command(store: ModelStore) -> None:
     assert "livegate models pull mine" in caught.value.hint
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_missing_model_names_the_command_for_all_of_its_group_and_a_way_that_offline_allows(
+    tmp_path: Path, offline: bool
+) -> None:
+    store = ModelStore(tmp_path, load_manifest(), offline=offline)
+    with pytest.raises(ModelMissingError) as caught:
+        store.path("face_detector")
+    assert "`livegate models pull core`" in caught.value.hint
+    assert ("copy its models folder" in caught.value.hint) is offline
+
+
 def test_name_outside_the_manifest_is_refused(store: ModelStore) -> None:
     with pytest.raises(ModelError, match="no model is called"):
         store.path("../mine")
