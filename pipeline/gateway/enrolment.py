@@ -241,7 +241,7 @@ def read_entries(path: Path) -> Iterator[Entry]:
         return iter(_folder(path))
     if path.is_file():
         return iter(_table(path))
-    raise EnrollError("there is no such folder or CSV file")
+    raise EnrollError("there is no such folder or CSV file", hint="Check the path.")
 
 
 def _folder(path: Path) -> list[Entry]:

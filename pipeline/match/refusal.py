@@ -26,6 +26,10 @@ _GATEWAY_WORD: Final = re.compile(
     re.ASCII,
 )
 _CLOCK_HINT: Final = "Set the machine's clock: it differs from the service's by more than 15 minutes."
+_DETAILED_HINTS: Final[dict[str | None, str]] = {
+    "Z5137": "Ask again when the person has finished the check.",
+    "Z8301": "Check queryId and bizId.",
+}
 _SERVICE_HINTS: Final = {
     UnifiedCode.BAD_PARAMETERS: "Check the name, the certificate number and the picture.",
     UnifiedCode.QUOTA: "Wait, or raise the quota of the account.",
@@ -53,7 +57,7 @@ def service_error(answer: Answer) -> ServiceError:
         service_code=answer.code,
         sub_code=sub_code,
         request_id=request_id_of(answer),
-        hint=_SERVICE_HINTS.get(known) if known is not None else None,
+        hint=_DETAILED_HINTS.get(sub_code) or (_SERVICE_HINTS.get(known) if known is not None else None),
     )
 
 

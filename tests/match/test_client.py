@@ -340,6 +340,15 @@ def test_every_detailed_code_of_failure_is_raised_typed(scripted: Build, detaile
         assert reason_for(caught.value) is SUB_REASONS[detailed.sub_code]
 
 
+@pytest.mark.parametrize(("sub_code", "way_out"), [("Z5137", "Ask again"), ("Z8301", "queryId and bizId")])
+def test_the_hint_of_a_refused_query_is_about_the_query(scripted: Build, sub_code: str, way_out: str) -> None:
+    answer = build_answer(Answer(400, "", REQUEST_ID, {"resultCodeSub": sub_code}), "JSON")
+    client, _ = scripted(httpx.Response(200, content=answer))
+    with pytest.raises(ServiceError) as caught:
+        client.query(IDS["queryId"], IDS["bizId"])
+    assert way_out in caught.value.hint
+
+
 @pytest.mark.parametrize("sub_code", ["Z8100", "Z8300"])
 def test_a_detailed_code_of_success_is_part_of_the_result(scripted: Build, sub_code: str) -> None:
     client, _ = scripted({**OK_QUERY, "Data": {"resultCodeSub": sub_code}})
