@@ -89,6 +89,7 @@ def test_picture_by_hand_is_for_the_command_line_only() -> None:
         ("pipeline", ("httpx", "sqlalchemy", "starlette", "uvicorn", "mediapipe", "onnx")),
         ("pipeline.gate", ("httpx", "sqlalchemy", "starlette", "uvicorn", "mediapipe")),
         ("pipeline.match.person", ("httpx",)),
+        ("pipeline.cli.app", ("numpy", "cv2", "onnxruntime", "httpx", "sqlalchemy")),
     ],
 )
 def test_import_stays_light(module: str, absent: tuple[str, ...]) -> None:

@@ -282,6 +282,30 @@ def test_run_interrupted_while_the_service_is_asked_ends_as_an_answer_that_never
     assert "outcome_unknown" in done.stderr
 
 
+def test_interrupted_commands_say_so_and_end_with_status_130(
+    here: Callable[..., Done], astronaut: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.vision.Vision.look", interrupt)
+    cv2.imwrite(str(tmp_path / "face.png"), astronaut)
+    done = here("score", tmp_path / "face.png", "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_progress_leaves_nothing_where_standard_error_is_no_terminal(
+    here: Callable[..., Done], astronaut: Image, tmp_path: Path
+) -> None:
+    (tmp_path / "people").mkdir()
+    cv2.imwrite(str(tmp_path / "face.png"), astronaut)
+    (tmp_path / "face.png").rename(tmp_path / "people" / f"{NAME}_{NUMBER}.png")
+    picture = tmp_path / "people" / f"{NAME}_{NUMBER}.png"
+    assert here("score", picture, picture).stderr == ""
+    done = here("enroll", tmp_path / "people", LIVEGATE_DATABASE=f"sqlite:///{tmp_path / 'a.db'}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
 def test_json_lines_are_utf_8_json_for_any_terminal_and_any_file_name(

@@ -7,7 +7,9 @@ import sys
 
 def main() -> None:
     """Entry point of ``livegate`` and ``python -m pipeline``."""
-    from pipeline.cli.app import app
-    from pipeline.cli.common import run_guarded
-
+    try:
+        from pipeline.cli.app import app
+        from pipeline.cli.common import run_guarded
+    except KeyboardInterrupt:  # before there is anything to end
+        sys.exit(130)
     sys.exit(run_guarded(app))

@@ -27,6 +27,9 @@ stdout = Console(soft_wrap=True)
 output."""
 
 
+INTERRUPTED = 130
+"""Status of a command that Ctrl-C ended, as shells have it. `livegate run` ends with a result instead."""
+
 ProviderOption = Annotated[
     str | None,
     typer.Option(
@@ -103,9 +106,13 @@ def run_guarded(command: Callable[[], object]) -> int:
         stderr.print(error.message, markup=False, highlight=False)
         stderr.print(f"       {error.hint}", markup=False, highlight=False)
         return 2 if isinstance(error, UsageError) else error.client_code.exit_status
+    except SystemExit as ended:  # typer's own end; Ctrl-C among them
+        if ended.code == INTERRUPTED:
+            stderr.print("interrupted")
+        raise
     except KeyboardInterrupt:
         stderr.print("interrupted")
-        return 130
+        return INTERRUPTED
     except OSError as error:
         from pipeline.camera.names import shown_path
 

@@ -126,6 +126,7 @@ class CountedBar:
             TimeRemainingColumn(),
             console=stderr,
             transient=True,
+            disable=not stderr.is_terminal,
         )
         self._task = self._bar.add_task(what, total=None)
 

@@ -56,7 +56,8 @@ def enroll(
     models = open_store(settings.models_dir, offline=settings.offline)
     gateway = open_gateway(settings.database, models=models)
     try:
-        with Progress(console=stderr, transient=True, disable=json_lines) as bar:
+        hidden = json_lines or not stderr.is_terminal
+        with Progress(console=stderr, transient=True, disable=hidden) as bar:
             task = bar.add_task("enrolling", total=None)
             report = enroll_people(
                 people,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TaskID, TextColumn
@@ -13,8 +13,9 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from pipeline.cli.common import ProviderOption, build_settings, emit, stderr, stdout
-from pipeline.nets import GROUPS, ModelStatus, ModelStore, check_provider, list_models, open_store, verify
-from pipeline.nets import pull as pull_models
+
+if TYPE_CHECKING:
+    from pipeline.nets import ModelStatus, ModelStore
 
 app = typer.Typer(help="Model files: list, pull, verify.", no_args_is_help=True)
 
@@ -25,6 +26,8 @@ COLOURS = {"ok": "green", "missing": "yellow", "wrong": "red"}
 @app.command("list")
 def list_command(json_lines: JsonOption = False) -> None:
     """Show every model with source, licence and state; only sizes are compared."""
+    from pipeline.nets import list_models
+
     _show(list_models(_store()), json_lines)
 
 
@@ -32,7 +35,9 @@ def list_command(json_lines: JsonOption = False) -> None:
 def pull(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME|GROUP]...", help=f"Models or groups: {', '.join(GROUPS)}."),
+        typer.Argument(
+            metavar="[NAME|GROUP]...", help="Models or groups, as `livegate models list` names them."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
@@ -47,6 +52,8 @@ def pull(
     The group core is pulled where nothing is named. What is there and right is not fetched again. A
     download that fails or has other bytes leaves the good file as it was.
     """
+    from pipeline.nets import pull as pull_models
+
     with RichProgress() as progress:
         states = pull_models(
             _store(), names or (), force=force, offline=offline, source_path=source, progress=progress
@@ -61,6 +68,8 @@ def verify_command(json_lines: JsonOption = False, provider: ProviderOption = No
     With --provider each net that is there is run by it and by the CPU on the same inputs; status 6 where one
     would fall back to the CPU.
     """
+    from pipeline.nets import verify
+
     states = verify(_store())
     _show(states, json_lines)
     if any(s.state == "wrong" or (s.state == "missing" and s.spec.group == "core") for s in states):
@@ -74,6 +83,8 @@ def verify_command(json_lines: JsonOption = False, provider: ProviderOption = No
 
 def _same_outputs(states: Iterable[ModelStatus], provider: str, json_lines: bool) -> bool:
     """Tell how the provider gets on with each net; True where it may run all of them."""
+    from pipeline.nets import check_provider
+
     nets = [s for s in states if s.state == "ok" and s.spec.inputs]
     found = {s.spec.name: check_provider(s.path, provider) for s in nets}
     for name, check in found.items():
@@ -97,7 +108,7 @@ class RichProgress:
             BarColumn(bar_width=30),
             DownloadColumn(),
         )
-        self._bar = Bar(*columns, console=stderr, transient=True)
+        self._bar = Bar(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
         self._tasks: dict[str, TaskID] = {}
 
     def start(self, name: str, message: str, total: int | None) -> None:
@@ -125,6 +136,8 @@ class RichProgress:
 
 
 def _store() -> ModelStore:
+    from pipeline.nets import open_store
+
     settings = build_settings()
     return open_store(settings.models_dir, offline=settings.offline)
 

@@ -114,7 +114,8 @@ def _follow(events: Iterator[Guidance | Result], *, json_lines: bool) -> Result:
     """Show guidance while the check runs; the last event is the result."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
     last: Guidance | None = None
-    with Progress(*columns, console=stderr, transient=True, disable=json_lines) as bar:
+    hidden = json_lines or not stderr.is_terminal
+    with Progress(*columns, console=stderr, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=1.0)
         for event in events:
             if isinstance(event, Result):

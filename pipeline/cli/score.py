@@ -43,7 +43,7 @@ def score(
     if not paths:
         raise UsageError("nothing to score: name files or give --manifest TSV")
     scorer = FileScorer(build_settings(nets=nets, provider=provider))
-    with Progress(console=stderr, transient=True, disable=len(paths) < 2) as bar:
+    with Progress(console=stderr, transient=True, disable=len(paths) < 2 or not stderr.is_terminal) as bar:
         for path in bar.track(paths, description="scoring"):
             record = scorer.score(path)
             if json_lines:
