@@ -10,6 +10,9 @@ from pipeline.errors import FrameError
 
 Format = Literal["png", "jpeg", "bmp", "webp"]
 
+WHOLE_PICTURES: Final = "Use whole PNG, JPEG, BMP or WebP pictures."
+"""The way out for a file that is no picture."""
+
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _MAX_SEGMENTS: Final = 2000
 _SOF: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -77,14 +80,16 @@ def picture_header(data: bytes) -> PictureHeader:
     """
     kind = picture_format(data)
     if kind is None:
-        raise FrameError("this is not a PNG, JPEG, BMP or WebP picture")
+        raise FrameError("this is not a PNG, JPEG, BMP or WebP picture", hint=WHOLE_PICTURES)
     reader = {"png": _png, "jpeg": _jpeg, "bmp": _bmp, "webp": _webp}[kind]
     try:
         width, height, end = reader(data)
     except (struct.error, IndexError):
-        raise FrameError(f"the {kind} picture's header is cut off or malformed") from None
+        raise FrameError(
+            f"the {kind} picture's header is cut off or malformed", hint=WHOLE_PICTURES
+        ) from None
     if width < 1 or height < 1:
-        raise FrameError(f"the {kind} picture's header states no size")
+        raise FrameError(f"the {kind} picture's header states no size", hint=WHOLE_PICTURES)
     return PictureHeader(kind, width, height, end)
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from pipeline.camera.frame import MAX_PIXELS, Frame, Image, check_size, normalise_image
-from pipeline.camera.header import is_complete, picture_header
+from pipeline.camera.header import WHOLE_PICTURES, is_complete, picture_header
 from pipeline.camera.names import shown_path
 from pipeline.camera.source import SourceBase, SourceInfo, SourceOptions
 from pipeline.errors import FrameError, SourceError, SourceOpenError
@@ -49,13 +49,13 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image:
     header = picture_header(data)
     check_size(header.width, header.height, max_pixels)
     if not is_complete(data, header):
-        raise FrameError("the jpeg picture is cut off")
+        raise FrameError("the jpeg picture is cut off", hint=WHOLE_PICTURES)
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         image = None
     if image is None:
-        raise FrameError(f"the {header.format} picture is damaged and can't be decoded")
+        raise FrameError(f"the {header.format} picture is damaged and can't be decoded", hint=WHOLE_PICTURES)
     return normalise_image(image, max_pixels=max_pixels)
 
 
@@ -77,7 +77,7 @@ def _read(path: Path) -> bytes:
         try:
             state = os.fstat(handle)
             if not stat.S_ISREG(state.st_mode):
-                raise SourceOpenError(f"{shown_path(path)} is not a regular file")
+                raise SourceOpenError(f"{shown_path(path)} is not a regular file", hint=WHOLE_PICTURES)
             if state.st_size > MAX_PICTURE_BYTES:
                 raise FrameError(
                     f"{shown_path(path)} has {state.st_size} bytes, above {MAX_PICTURE_BYTES} for a picture"
@@ -132,9 +132,7 @@ class PictureSource(SourceBase):
             problem = (
                 f"{self._last_problem}" if len(paths) == 1 else f"none of {len(paths)} pictures is readable"
             )
-            raise SourceOpenError(
-                f"{info.name}: {problem}", hint="Use whole PNG, JPEG, BMP or WebP pictures."
-            )
+            raise SourceOpenError(f"{info.name}: {problem}", hint=WHOLE_PICTURES)
 
     @property
     def info(self) -> SourceInfo:

@@ -53,9 +53,10 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.bind(address)
             listener.listen(128)
         except (OSError, OverflowError) as error:
+            told = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
             raise AuthorityError(
-                f"the address can't be listened at: {type(error).__name__}",
-                hint="Another program may hold the port; choose one with --port or --admin-port.",
+                f"the address can't be listened at, port {port}: {told}",
+                hint="Give --host an address of this machine, and --port or --admin-port a free port.",
             ) from None
         yield listener
 

@@ -79,8 +79,16 @@ def test_a_decompression_bomb_is_refused_by_its_header(
 def test_a_cut_off_picture_is_refused(ending: str) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = cv2.imencode(ending, noise)[1].tobytes()
-    with pytest.raises(FrameError, match=r"cut off|damaged"):
+    with pytest.raises(FrameError, match=r"cut off|damaged") as caught:
         decode_picture(data[: len(data) * 2 // 3])
+    assert "whole PNG, JPEG, BMP or WebP pictures" in caught.value.hint
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
+def test_the_hint_for_what_is_no_picture_names_the_formats(data: bytes) -> None:
+    with pytest.raises(FrameError) as caught:
+        decode_picture(data)
+    assert "whole PNG, JPEG, BMP or WebP pictures" in caught.value.hint
 
 
 @given(data=st.binary(max_size=200), at=st.integers(0, 2000))
