@@ -49,8 +49,13 @@ class Sequence:
         return bounce(number, len(self.images))
 
     def frame(self, number: int) -> Frame:
-        """Frame ``number`` of the endless clip at `FPS`."""
-        return Frame(self.images[self.index(number)], t=number / FPS, seq=number)
+        """Frame ``number`` of the endless clip at `FPS`; its number stands in the first pixel.
+
+        No camera gives one picture twice, and a picture that was judged is not judged again.
+        """
+        image = self.images[self.index(number)]
+        image[0, 0] = number & 255, number >> 8 & 255, number >> 16 & 255
+        return Frame(image, t=number / FPS, seq=number)
 
 
 def bounce(number: int, count: int) -> int:

@@ -38,6 +38,12 @@ def test_every_frame_is_judged_where_that_is_said_and_fewer_where_the_gate_decid
     assert 3 <= judged[Pace.OPEN] <= FRAMES // 2
 
 
+def test_frames_to_and_fro_stay_new_pictures_that_are_judged(sequence: Sequence) -> None:
+    whole = Whole(sequence, ("livegate_pad", "fr_liveness"), 1)
+    seen = sum(whole(number) for number in range(4 * FRAMES))
+    assert seen >= 4 * FRAMES - 3  # a veto for the loop ends a check at times
+
+
 def test_pacing_keeps_the_verdict_of_a_rendered_person(sequence: Sequence) -> None:
     vision = Vision(open_store())
     seen = [(frame, vision.see(frame)) for frame in map(sequence.frame, range(FRAMES))]
