@@ -159,12 +159,8 @@ def yunet(frames, boxes, options):
     return step
 
 
-def uniface(frames, boxes, options):
-    """uniface: its default detector RetinaFace and its default MiniFASNet. Weights lie in its own cache."""
-    from uniface import RetinaFace
-    from uniface.spoofing import MiniFASNet
-
-    detector, net = RetinaFace(), MiniFASNet()
+def _first_face(frames, detector, net):
+    """Step of uniface: find the faces, judge the first one."""
 
     def step(index):
         faces = detector.detect(frames[index])
@@ -174,6 +170,14 @@ def uniface(frames, boxes, options):
         return True
 
     return step
+
+
+def uniface(frames, boxes, options):
+    """uniface: its default detector RetinaFace and its default MiniFASNet. Weights lie in its own cache."""
+    from uniface import RetinaFace
+    from uniface.spoofing import MiniFASNet
+
+    return _first_face(frames, RetinaFace(), MiniFASNet())
 
 
 def uniface_net(frames, boxes, options):
@@ -201,14 +205,7 @@ def uniface_scrfd(frames, boxes, options):
         run = detector.inference
         detector.inference = lambda planes: [output[0] for output in run(planes)]
 
-    def step(index):
-        faces = detector.detect(frames[index])
-        if not faces:
-            return False
-        net.predict(frames[index], faces[0].bbox)
-        return True
-
-    return step
+    return _first_face(frames, detector, net)
 
 
 def uniface_untrained(frames, boxes, options):
