@@ -83,6 +83,7 @@ def plan_peers(
     absent = [MINIFASNET[key] for key, path in pair.items() if not Path(path).is_file()]
     no_pair = f"{' and '.join(absent)} not found; give the folder by --minifasnet" if absent else None
     no_mediapipe = None if mediapipe.is_file() else "no Python with mediapipe 0.10; give it by --mediapipe"
+    no_uniface = _wanted(uniface, "--uniface", "a Python with uniface")
     return [
         PeerPlan(
             "mediapipe FaceMesh", "facemesh", mediapipe, {}, no_mediapipe, "BGR to RGB and FaceMesh.process"
@@ -142,7 +143,7 @@ def plan_peers(
             "uniface",
             uniface or own,
             {},
-            _wanted(uniface, "--uniface", "a Python with uniface")
+            no_uniface
             or _wanted(
                 _uniface_detector(), "UNIFACE_CACHE_DIR", "its detector's weights, retinaface_mnet_v2.onnx"
             ),
@@ -153,7 +154,7 @@ def plan_peers(
             "uniface net",
             uniface or own,
             pair,
-            no_pair or _wanted(uniface, "--uniface", "a Python with uniface"),
+            no_pair or no_uniface,
             "its crop and one of the two nets, on boxes given for nothing",
         ),
         PeerPlan(
@@ -161,9 +162,7 @@ def plan_peers(
             "uniface scrfd",
             uniface or own,
             pair | {"scrfd": str(uniface_scrfd)},
-            _wanted(uniface, "--uniface", "a Python with uniface")
-            or _wanted(uniface_scrfd, "--uniface-scrfd", "a file of the SCRFD family")
-            or no_pair,
+            no_uniface or _wanted(uniface_scrfd, "--uniface-scrfd", "a file of the SCRFD family") or no_pair,
             "its SCRFD with trained weights of 2.5 GFLOP, not of its own table; one of the two nets",
         ),
         PeerPlan(
@@ -171,7 +170,7 @@ def plan_peers(
             "uniface untrained",
             uniface or own,
             pair | {"untrained": str(uniface_untrained)},
-            _wanted(uniface, "--uniface", "a Python with uniface")
+            no_uniface
             or _wanted(uniface_untrained, "--uniface-untrained", "a file of its default detector's form")
             or no_pair,
             "its default detector with untrained weights of the published shape, for the time alone; nothing "

@@ -1,6 +1,3 @@
 """Training of the project's own presentation-attack net: see README.md in this folder."""
 
-import os
-
-# As in `pipeline`, for parts that import onnxruntime first: it would report its use to its maker.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import pipeline  # noqa: F401 - before any part that imports onnxruntime: it keeps the telemetry off

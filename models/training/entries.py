@@ -26,7 +26,7 @@ class Pool:
         live: 1.0 or 0.0.
         real: True where nothing was simulated.
         dataset: name of the data set.
-        logits: (n, 3) of the teachers, NaN where they were not asked.
+        logits: (n, 3) of the teachers.
         crops: one array per folder, (all, 2 views, 2 crops, 96, 96, 3) uint8, mapped and not read.
         low: one array per folder of frozen low features, (all, 2, 2, w1, 24, 24) float16; empty without.
     """
@@ -41,6 +41,12 @@ class Pool:
     low: list[NDArray[np.float16]]
 
 
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    """Rows of a pool's ``entries.tsv``: the entries that were made, in their order."""
+    with (folder / "entries.tsv").open(newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
 def read_pool(
     folders: list[Path], hold_out: Sequence[str], *, neutral: bool = False, frozen: bool = False
 ) -> Pool:
@@ -52,12 +58,11 @@ def read_pool(
         neutral: keep only press pictures, which belong to no labelled data set.
         frozen: use the low features that `freeze` wrote beside the crops.
     """
-    rows: list[tuple[int, dict[str, str]]] = []
-    for number, folder in enumerate(folders):
-        with (folder / "entries.tsv").open(newline="") as handle:
-            rows += [(number, row) for row in csv.DictReader(handle, delimiter="\t")]
     rows = [
-        r for r in rows if r[1]["dataset"] not in hold_out and (not neutral or r[1]["dataset"] in NEUTRAL)
+        (number, row)
+        for number, folder in enumerate(folders)
+        for row in read_rows(folder)
+        if row["dataset"] not in hold_out and (not neutral or row["dataset"] in NEUTRAL)
     ]
     index = np.array([int(row["index"]) for _, row in rows])
     number = np.array([k for k, _ in rows])
@@ -85,8 +90,7 @@ def freeze(folder: Path, weights: Path) -> None:
     net.eval()
     torch.set_num_threads(1)
     crops = np.load(folder / "crops.npy", mmap_mode="r")
-    with (folder / "entries.tsv").open(newline="") as handle:
-        done = [int(row["index"]) for row in csv.DictReader(handle, delimiter="\t")]
+    done = [int(row["index"]) for row in read_rows(folder)]
     width = net.tight.early[-1].body[-1].num_features  # type: ignore[union-attr,index]
     size = crops.shape[3] // 4
     out = np.lib.format.open_memmap(

@@ -28,20 +28,22 @@ from models.training.data import CROP_ONLY, DATASETS, DEV_SUBJECTS, load
 from models.training.export import load as load_net
 from models.training.net import PadNet
 from models.training.teachers import NAMES, Teachers
+from pipeline.liveness.passive import NETS
 from pipeline.nets.session import make_session
 from pipeline.vision.detect import BlazeFaceDetector
 
 JITTERS = 10
 DEV = "nuaa_raw, subjects not trained on"
+OURS = NETS["livegate_pad"].weight
 #: Means of logits; ours counts twice, for its two heads (`pipeline.liveness.passive.fuse`). None is fitted.
 FUSIONS = {
     "minifasnet pair": (0.0, (1, 1, 0, 0)),
     "public trio": (0.0, (1, 1, 1, 0)),
-    "ours + minifasnet_v2": (2.0, (1, 0, 0, 0)),
-    "ours + facenox": (2.0, (0, 0, 1, 0)),
-    "ours + fr_liveness": (2.0, (0, 0, 0, 1)),
-    "ours + minifasnet pair": (2.0, (1, 1, 0, 0)),
-    "ours + public trio": (2.0, (1, 1, 1, 0)),
+    "ours + minifasnet_v2": (OURS, (1, 0, 0, 0)),
+    "ours + facenox": (OURS, (0, 0, 1, 0)),
+    "ours + fr_liveness": (OURS, (0, 0, 0, 1)),
+    "ours + minifasnet pair": (OURS, (1, 1, 0, 0)),
+    "ours + public trio": (OURS, (1, 1, 1, 0)),
 }
 
 

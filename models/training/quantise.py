@@ -31,6 +31,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from models.training import metrics
 from models.training.data import DATASETS
+from models.training.entries import read_rows
 from models.training.evaluate import read, timing
 from pipeline.nets.session import make_session
 
@@ -51,8 +52,7 @@ class Crops(CalibrationDataReader):  # type: ignore[misc]
 
     def __init__(self, folder: Path, count: int) -> None:
         crops = np.load(folder / "crops.npy", mmap_mode="r")
-        with (folder / "entries.tsv").open() as handle:
-            made = np.array([int(line.split("\t")[0]) for line in list(handle)[1:]])
+        made = [int(row["index"]) for row in read_rows(folder)]
         picked = np.sort(np.random.default_rng(3).choice(made, min(count, len(made)), replace=False))
         self._feeds: Iterator[dict[str, NDArray[np.float32]]] = (
             tensors(np.stack([crops[k, 0] for k in picked[start : start + 8]]))
