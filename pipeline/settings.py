@@ -110,6 +110,27 @@ class ServeSettings(_Group):
     devices: DeviceSettings = DeviceSettings()
 
 
+class KioskSettings(_Group):
+    """``livegate kiosk``: ``[kiosk]`` in the file, ``LIVEGATE_KIOSK__OPERATOR_TOKEN`` in the environment."""
+
+    operator_token: SecretStr | None = Field(
+        None, description="password of the operator's pages, 16 characters or more"
+    )
+    operator_token_file: Path | None = Field(None, description="file that holds it, in its first line")
+    names: tuple[str, ...] = Field((), description="host names under which browsers may ask for the kiosk")
+    remote_screen: bool = Field(
+        False, description="the person's page may be on another machine; whoever reaches it sees the preview"
+    )
+    result_s: float = Field(6.0, ge=1, le=60, description="how long a result stands")
+    consent_zh: str | None = Field(None, min_length=1, max_length=400, description="what a person agrees to")
+    consent_en: str | None = Field(None, min_length=1, max_length=400, description="the same in English")
+    consent_form: str = Field(
+        "kiosk",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="name of that text: first part of each consent reference",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set, with its unit and range.
 
@@ -160,13 +181,16 @@ class Settings(BaseSettings):
     )
     trusted_sources: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="identities of further cameras that may lead to an upload, as `livegate doctor` prints",
+        repr=False,
+        description="further cameras that may lead to an upload: identities, as `livegate doctor` prints, or "
+        "whole addresses of streams; user and password don't count, every part of the query does",
     )
     pinned_camera: str | None = Field(
         None,
         min_length=3,
-        description="identity of the one camera that may be used, as `livegate doctor` prints; any other "
-        "source is refused, in every mode",
+        repr=False,
+        description="the one camera that may be used, named as in trusted_sources; any other source is "
+        "refused, in every mode",
     )
     camera_width: int | None = Field(None, ge=160, le=7680)
     camera_height: int | None = Field(None, ge=120, le=4320)
@@ -225,6 +249,9 @@ class Settings(BaseSettings):
 
     # livegate serve
     serve: ServeSettings = ServeSettings()
+
+    # livegate kiosk
+    kiosk: KioskSettings = KioskSettings()
 
     # model files, and what runs them
     provider: Provider = Field(

@@ -71,6 +71,13 @@ def test_broken_file_and_missing_named_file_refuse_to_start(
         Settings()
 
 
+def test_addresses_of_cameras_are_not_in_the_repr() -> None:
+    address = "rtsp://me:hush@cam/live?token=hush"
+    settings = Settings(trusted_sources=[address], pinned_camera=address)
+    assert settings.trusted_sources == (address,)
+    assert "hush" not in repr(settings)
+
+
 def test_secrets_show_neither_in_repr_nor_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEGATE_ACCESS_KEY_SECRET", "hush-hush")
     settings = Settings()

@@ -1,5 +1,6 @@
 """Sources of frames: device, file, folder, stream. Imports no network library until a stream is opened."""
 
+from pipeline.camera.address import StreamAddress
 from pipeline.camera.capture import Capture, CaptureFactory, CvCapture, Shot
 from pipeline.camera.clock import Clock, ManualClock, SystemClock
 from pipeline.camera.frame import MAX_PIXELS, MIN_SIDE, Frame, Image, normalise_image, pixel_sha256
@@ -13,9 +14,8 @@ from pipeline.camera.source import (
     SourceInfo,
     SourceOptions,
     SyntheticSource,
-    is_trusted,
 )
-from pipeline.camera.trust import SourceVerdict, judge_source
+from pipeline.camera.trust import SourceVerdict, is_trusted, judge_source
 from pipeline.camera.watchdog import LiveStats, Loss
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "SourceInfo",
     "SourceOptions",
     "SourceVerdict",
+    "StreamAddress",
     "SyntheticSource",
     "SystemClock",
     "decode_picture",

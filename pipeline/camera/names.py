@@ -16,7 +16,7 @@ _LONG_NUMBER: Final = re.compile(r"\d{11}")
 
 
 def redact_url(url: str) -> str:
-    """Form of a URL that may stand in logs, results and allow-lists.
+    """Form of a URL that may stand in logs and results.
 
     User name and password go, and so do the values of all query fields but those that select a stream
     (``channel=1``); what can't be told apart safely becomes ``***`` as a whole.

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from pipeline.camera.address import StreamAddress
 from pipeline.camera.capture import CaptureFactory, open_cv_rtsp
 from pipeline.camera.clock import Clock, SystemClock
 from pipeline.camera.device import DEV_ROOT, device_source
@@ -75,13 +76,13 @@ def _open_url(url: str, options: SourceOptions, clock: Clock) -> Source:
         shown = scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,20}", scheme) else "this"
         raise SourceOpenError(f"{shown}:// is not a kind of source that is known", hint=_SPECS)
     split_credentials(url)
-    name = redact_url(url)
     info = SourceInfo(
         kind="network",
-        name=name,
+        name=redact_url(url),
         live=True,
         trusted=False,
         reason="whoever answers at a network address can send any frames",
+        address=StreamAddress.of(url),
     )
     factory = _rtsp(url, options, clock) if scheme == "rtsp" else _mjpeg(url, options, clock)
     return LiveSource(factory, info, options, clock)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self, runtime_checkable
 
+from pipeline.camera.address import StreamAddress
 from pipeline.camera.frame import MAX_PIXELS, Frame, normalise_image
 from pipeline.camera.identity import DeviceIdentity
-from pipeline.camera.names import redact_url
 from pipeline.errors import UsageError
 
 Kind = Literal["device", "file", "folder", "network", "synthetic"]
@@ -33,6 +33,7 @@ class SourceInfo:
         timing: origin of ``Frame.t``: ``capture`` is the monotonic clock when the frame was grabbed,
             ``container`` the file's own timestamps, ``rebuilt`` the file's frame rate where its timestamps
             were missing or ran backwards, ``nominal`` a rate from the options.
+        address: of a stream; without it no list can name the stream.
 
     Raises:
         UsageError: `trusted` is set for anything but a device that `identity` calls physical.
@@ -45,10 +46,11 @@ class SourceInfo:
     reason: str
     identity: DeviceIdentity | None = None
     timing: Timing = "capture"
+    address: StreamAddress | None = None
 
     @property
     def id(self) -> str:
-        """What an allow-list names: a device's identity, ``unknown:camera 0`` without one, or the name."""
+        """What a list names a device by: its identity, ``unknown:camera 0`` without one; else the name."""
         if self.identity is not None:
             return self.identity.id
         return f"unknown:{self.name}" if self.kind == "device" else self.name
@@ -228,23 +230,3 @@ class SyntheticSource(SourceBase):
     def close(self) -> None:
         """End it."""
         self._closed.set()
-
-
-def is_trusted(info: SourceInfo, allow_list: Collection[str] = ()) -> bool:
-    """Whether frames of a source may lead to an upload.
-
-    Args:
-        info: of the source.
-        allow_list: what an operator trusts besides: `SourceInfo.id` of a device, or the URL of a stream
-            (credentials in it are ignored). Files, folders and synthetic frames can't be listed.
-
-    Returns:
-        True for a physical camera, or for a device or stream that the list names.
-    """
-    if info.trusted:
-        return True
-    if info.kind == "device":
-        return info.id in allow_list
-    if info.kind == "network":
-        return info.name != "***" and info.name in {redact_url(entry) for entry in allow_list}
-    return False

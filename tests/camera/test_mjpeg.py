@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pipeline.camera import Loss, SourceOptions, SystemClock, open_source
+from pipeline.camera import Loss, SourceOptions, SystemClock, is_trusted, open_source
 from pipeline.camera.mjpeg import MAX_PART_BYTES, MjpegCapture
 from pipeline.errors import SourceLostError, SourceOpenError
 
@@ -34,6 +34,13 @@ def test_frames_of_a_stream_come_in_order_with_growing_times(mjpeg_server: Mjpeg
     assert [number_of(frame.image) for frame in frames] == [frame.seq % 20 for frame in frames]
     assert (source.info.kind, source.info.live, source.info.trusted) == ("network", True, False)
     assert source.info.timing == "capture"
+
+
+def test_a_stream_is_trusted_by_the_whole_address_that_it_was_opened_with(mjpeg_server: MjpegServer) -> None:
+    mjpeg_server.script = lambda handler, _: (handler.start(), handler.endless())
+    with open_source(mjpeg_server.url("me:pass@", "/video?id=gate"), options=PATIENT) as source:
+        assert is_trusted(source.info, [mjpeg_server.url(path="/video?id=gate")])
+        assert not is_trusted(source.info, [mjpeg_server.url(path="/video?id=yard"), source.info.name])
 
 
 def test_a_stream_without_lengths_is_read(mjpeg_server: MjpegServer) -> None:

@@ -13,6 +13,7 @@ from pipeline.camera import (
     Source,
     SourceInfo,
     SourceOptions,
+    StreamAddress,
     SyntheticSource,
     is_trusted,
     judge_source,
@@ -40,7 +41,12 @@ DEVICE = SourceInfo(
 )
 VIRTUAL = replace(DEVICE, identity=LOOPBACK, trusted=False)
 STREAM = SourceInfo(
-    kind="network", name="rtsp://cam/live", live=True, trusted=False, reason="a network address"
+    kind="network",
+    name="rtsp://cam/live",
+    live=True,
+    trusted=False,
+    reason="a network address",
+    address=StreamAddress.of("rtsp://cam/live"),
 )
 
 
@@ -79,9 +85,24 @@ def test_a_stream_is_trusted_by_its_address_whatever_the_credentials() -> None:
     assert not is_trusted(STREAM, ["rtsp://cam/other", "rtsp://cam/live/2", "http://cam/live", "rtsp://cam"])
 
 
-def test_a_stream_that_cannot_be_named_matches_nothing() -> None:
-    nameless = replace(STREAM, name="***")
-    assert not is_trusted(nameless, ["***", "http://a:b/@c", "nonsense"])
+def test_a_stream_whose_address_is_not_known_matches_nothing() -> None:
+    for name in ("***", "rtsp://cam/live"):
+        nameless = replace(STREAM, name=name, address=None)
+        assert not is_trusted(nameless, ["***", "http://a:b/@c", "nonsense", "rtsp://cam/live"])
+        assert not judge_source(nameless, ["***"], pinned="***").trusted
+
+
+def test_two_streams_that_show_the_same_name_are_told_apart() -> None:
+    listed = "http://cam/mjpg?id=gate&token=aaa"
+    for other in ("http://cam/mjpg?id=yard&token=aaa", "http://cam/mjpg?id=gate&token=bbb"):
+        address = StreamAddress.of(other)
+        assert address is not None
+        assert address.shown == "http://cam/mjpg?id=***&token=***"
+        stream = replace(STREAM, name=address.shown, address=address)
+        assert is_trusted(stream, [other])
+        assert not is_trusted(stream, [listed, address.shown])
+        assert judge_source(stream, [other], pinned=other).trusted
+        assert not judge_source(stream, [other, listed], pinned=listed).trusted
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "synthetic"])
