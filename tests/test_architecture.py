@@ -23,6 +23,7 @@ ALLOWED = {
     "evaluation": {"evaluation", "gateway", "vision", "camera"},
     "calibrate": {"calibrate", "evaluation", "liveness", "vision", "camera"},
     "device": {"device", "gate", "result", "service", "match", "protocol", "camera"},
+    "kiosk": {"kiosk", "gate", "loaded", "result", "service", "match", "protocol", "liveness", "camera"},
 }
 """Room -> rooms whose modules it may import. `errors`, `reasons` and `settings` are everybody's."""
 COMMON = {"errors", "reasons", "settings", "__version__"}
@@ -38,7 +39,7 @@ MEETING_PLACES = {
     "__main__",
     "result",
 }
-"""Modules at the top that may see several rooms; of the rooms only ``device`` comes after them."""
+"""Modules at the top that may see several rooms; of the rooms only ``device`` and ``kiosk`` come after them."""
 
 
 def imported_rooms(path: Path) -> set[str]:
@@ -74,6 +75,15 @@ def test_every_module_belongs_to_a_room_or_a_meeting_place() -> None:
     assert tops == set(ALLOWED) | COMMON - {"__version__"} | MEETING_PLACES
 
 
+def test_the_kiosk_is_the_last_room_and_only_the_command_line_imports_it() -> None:
+    users = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if "kiosk" in imported_rooms(path) and path.relative_to(PACKAGE).parts[0] != "kiosk"
+    }
+    assert users == {"cli"}
+
+
 def test_picture_by_hand_is_for_the_command_line_only() -> None:
     users = {
         path.relative_to(PACKAGE).as_posix()
@@ -89,6 +99,7 @@ def test_picture_by_hand_is_for_the_command_line_only() -> None:
         ("pipeline", ("httpx", "sqlalchemy", "starlette", "uvicorn", "mediapipe", "onnx")),
         ("pipeline.gate", ("httpx", "sqlalchemy", "starlette", "uvicorn", "mediapipe")),
         ("pipeline.match.person", ("httpx",)),
+        ("pipeline.kiosk", ("httpx", "sqlalchemy", "pipeline.gateway")),
         ("pipeline.cli.app", ("numpy", "cv2", "onnxruntime", "httpx", "sqlalchemy")),
     ],
 )

@@ -184,7 +184,9 @@ def test_dead_endpoint_is_a_network_error(here: Callable[..., Done], clips: dict
         ("run", "CLIP", "--name", NAME, "--cert-number", NUMBER),
         ("run", "CLIP", "--no-such-flag"),
         ("score",),
-        ("kiosk", "--port", "8000"),
+        ("kiosk", "--port", "80000"),
+        ("kiosk", "--mode", "cloud"),
+        ("kiosk", "--host", "0.0.0.0"),
     ],
 )
 def test_bad_usage_ends_with_status_2_and_an_empty_stdout(

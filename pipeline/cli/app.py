@@ -15,7 +15,7 @@ from pipeline.cli import (
     evidence,
     gateway,
     keys,
-    later,
+    kiosk,
     models,
     run,
     score,
@@ -64,7 +64,7 @@ app.command("init")(by_hand.init)
 app.command("query")(by_hand.query)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
-app.command("kiosk", context_settings=later.PASS_THROUGH)(later.kiosk)
+app.command("kiosk")(kiosk.kiosk)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(keys.app, name="keys")

@@ -1,0 +1,127 @@
+"""`serve_kiosk`: the kiosk on a socket, through uvicorn, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from pipeline.errors import UsageError
+from pipeline.kiosk.kiosk import Kiosk
+from pipeline.kiosk.messages import MOST_BYTES
+from pipeline.kiosk.security import is_loopback
+
+log = logging.getLogger("livegate.kiosk")
+
+GOODBYE_S: Final = 0.3
+"""For the page to be told that the kiosk stops, before its connection is closed."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which tells the page before it stops and does not raise the signal again."""
+
+    def __init__(self, kiosk: Kiosk, ready: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            kiosk.app,
+            http="h11",
+            ws="websockets-sansio",
+            ws_max_size=MOST_BYTES,
+            ws_ping_interval=5,
+            ws_ping_timeout=10,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=2,
+            h11_max_incomplete_event_size=16 * 1024,
+            limit_concurrency=64,
+        )
+        super().__init__(config)
+        self._kiosk = kiosk
+        self._ready = ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.to_thread(self._kiosk.announce_stop)
+        if not self.force_exit:
+            await asyncio.sleep(GOODBYE_S)
+        await super().shutdown(sockets)
+
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket.
+
+    Raises:
+        UsageError: the address is not this machine's, or the port is taken.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(found[4][:2], family=found[0], backlog=64)
+    except (OSError, OverflowError) as error:
+        told = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise UsageError(
+            f"the kiosk can't listen at port {port}: {told}",
+            hint="Give --host an address of this machine and --port a free port.",
+        ) from None
+
+
+def serve_kiosk(
+    kiosk: Kiosk, listener: socket.socket, host: str, ready: Callable[[str], None] = lambda url: None
+) -> bool:
+    """Serve until SIGINT or SIGTERM, then stop the kiosk.
+
+    Args:
+        kiosk: not started yet.
+        listener: of `listen`; closed at the end.
+        host: as it was given to `listen`.
+        ready: called with the base URL once pages are answered.
+
+    Returns:
+        False where the service had not answered when the kiosk stopped, see `Kiosk.close`.
+    """
+    if not is_loopback(host):
+        log.warning("listening beyond this machine, without TLS: put a TLS proxy in front for the operator")
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    with listener:
+        kiosk.start()
+        try:
+            _Server(kiosk, lambda: ready(url)).run(sockets=[listener])
+        finally:
+            ended = kiosk.close()
+    return ended
