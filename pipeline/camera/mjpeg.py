@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import select
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import httpx
 
 from pipeline.camera.capture import Shot
 from pipeline.camera.clock import Clock
+from pipeline.camera.cutoff import CutOff, plain_socket, shut
 from pipeline.camera.multipart import PartReader, boundary_of
 from pipeline.camera.names import redact_url, split_credentials
 from pipeline.camera.picture import decode_picture
@@ -82,10 +82,12 @@ class MjpegCapture:
     def _ask(self, address: str, credentials: tuple[str, str] | None) -> httpx.Response:
         problem = "can't be reached"
         try:
-            response = self._client.send(self._client.build_request("GET", address), stream=True)
-            if response.status_code == 401 and credentials is not None:
-                response.close()
-                response = self._client.send(_answer(response, credentials), stream=True)
+            with CutOff(self._options.open_deadline_s) as cut:
+                request = self._client.build_request("GET", address, extensions={"trace": cut.trace})
+                response = self._client.send(request, stream=True)
+                if response.status_code == 401 and credentials is not None:
+                    response.close()
+                    response = self._client.send(_answer(response, credentials), stream=True)
         except httpx.TimeoutException:
             problem = "does not answer in time"
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError, UnicodeError) as error:
@@ -165,24 +167,16 @@ class MjpegCapture:
 
     def _more_is_here(self) -> bool:
         """Whether bytes wait already, so that a newer picture may be among them."""
-        plain = self._socket()
+        plain = plain_socket(self._response.extensions.get("network_stream"))
         try:
             return plain is not None and bool(select.select([plain], [], [], 0)[0])
         except (OSError, ValueError):
             return False
 
-    def _socket(self) -> socket.socket | None:
-        stream = self._response.extensions.get("network_stream")
-        plain = stream.get_extra_info("socket") if stream is not None else None
-        return plain if isinstance(plain, socket.socket) else None
-
     def close(self) -> None:
         """Cut the connection; a read that waits for it ends at once."""
         self._closed.set()
-        plain = self._socket()
-        if plain is not None:
-            with suppress(OSError):
-                plain.shutdown(socket.SHUT_RDWR)
+        shut(self._response.extensions.get("network_stream"))
         if self._reading.acquire(blocking=False):
             try:
                 with suppress(OSError, httpx.HTTPError, httpx.StreamError):

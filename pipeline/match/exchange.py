@@ -1,6 +1,7 @@
-"""One HTTP exchange with the service, and what each way of failing means. The only module that sees httpx.
+"""One HTTP exchange with the service, and what each way of failing means.
 
-No exception of httpx leaves this module or is chained to ours: each holds the request, and so the picture.
+With `pipeline.match.lines` the only module of this room that sees httpx. No exception of httpx leaves this module or is chained to ours: each holds the request, and so the
+picture.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from pipeline import __version__
+from pipeline.camera.cutoff import CutOff
 from pipeline.errors import SettingsError, UsageError
+from pipeline.match.lines import LIMITS, Lent, Lines
 from pipeline.match.rules import Timeouts
 from pipeline.protocol.answers import MAX_ANSWER_BYTES
 
@@ -28,8 +31,6 @@ _HEADERS: Final = {
     "Accept-Encoding": "identity",
     "User-Agent": f"livegate/{__version__}",
 }
-# More than a kiosk needs at once; idle connections are dropped before usual servers drop them (60 s).
-_LIMITS: Final = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=30.0)
 
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _CUT: Final = (httpx.WriteError, httpx.WriteTimeout)
@@ -65,7 +66,7 @@ class Reply:
 
 
 class Exchange:
-    """A pool of connections to one endpoint.
+    """One endpoint, asked over up to eight connections.
 
     Args:
         endpoint: ``https://host[:port][/path]``; ``http://`` to loopback only.
@@ -96,15 +97,21 @@ class Exchange:
             raise SettingsError("A loopback endpoint is not reached through a proxy.")
         self._endpoint = endpoint
         self._timeouts = timeouts
-        try:
-            self._client = httpx.Client(
+        verify = trust(ca_file, unused=transport is not None or endpoint.startswith("http:"))
+        self._transport = transport
+
+        def client() -> httpx.Client:
+            return httpx.Client(
                 headers=_HEADERS,
-                limits=_LIMITS,
+                limits=LIMITS,
                 proxy=proxy,
-                transport=transport,
+                transport=None if transport is None else Lent(transport),
                 trust_env=not loopback,
-                verify=trust(ca_file, unused=transport is not None or endpoint.startswith("http:")),
+                verify=verify,
             )
+
+        try:
+            self._lines = Lines(client)
         except (ValueError, TypeError, ImportError, httpx.InvalidURL):
             unusable = True
         else:
@@ -118,7 +125,7 @@ class Exchange:
         Args:
             body: form-encoded.
             headers: further headers.
-            deadline: on `time.monotonic`, seconds; every timeout is cut down to it.
+            deadline: on `time.monotonic`, seconds; the exchange is cut off then, see `CutOff`.
 
         Returns:
             The answer, whatever its status, or why there is none.
@@ -126,11 +133,28 @@ class Exchange:
         Raises:
             UsageError: the exchange was closed.
         """
-        if self._client.is_closed:
+        if self._lines.closed:
             raise UsageError("This client was closed.")
+        with self._lines.take(min(self._timeouts.connect, max(0.0, deadline - time.monotonic()))) as line:
+            if line is None:
+                return Loss.NOT_SENT
+            with CutOff(deadline - time.monotonic(), line.stream) as cut:
+                try:
+                    return self._post(line.client, body, headers, deadline, cut)
+                finally:
+                    line.stream = cut.stream
+
+    def _post(
+        self, client: httpx.Client, body: bytes, headers: dict[str, str], deadline: float, cut: CutOff
+    ) -> Reply | Loss:
         try:
-            with self._client.stream(
-                "POST", self._endpoint, content=body, headers=headers, timeout=self._until(deadline)
+            with client.stream(
+                "POST",
+                self._endpoint,
+                content=body,
+                headers=headers,
+                timeout=self._until(deadline),
+                extensions={"trace": cut.trace},
             ) as response:
                 return _read(response, deadline)
         except _NOT_SENT as error:
@@ -144,7 +168,10 @@ class Exchange:
 
     def close(self) -> None:
         """Close every connection. Idempotent."""
-        self._client.close()
+        first = not self._lines.closed
+        self._lines.close()
+        if first and self._transport is not None:
+            self._transport.close()
 
     def _until(self, deadline: float) -> httpx.Timeout:
         left = max(0.001, deadline - time.monotonic())
@@ -165,7 +192,6 @@ def _read(response: httpx.Response, deadline: float) -> Reply | Loss:
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             return Loss.UNFIT
-        # A server that drips bytes never runs into the read timeout.
         if time.monotonic() > deadline:
             return Loss.LOST
     return Reply(response.status_code, bytes(body))

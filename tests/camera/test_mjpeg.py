@@ -19,7 +19,7 @@ from pipeline.camera import Loss, SourceOptions, SystemClock, is_trusted, open_s
 from pipeline.camera.mjpeg import MAX_PART_BYTES, MjpegCapture
 from pipeline.errors import SourceLostError, SourceOpenError
 
-from .support import MjpegHandler, MjpegServer, jpeg, number_of
+from .support import MjpegHandler, MjpegServer, jpeg, number_of, wait_until
 
 PATIENT = SourceOptions(open_deadline_s=30, read_deadline_s=30, reconnect_deadline_s=60, backoff_start_s=0.01)
 QUICK = SourceOptions(open_deadline_s=30, read_deadline_s=0.25, reconnect_deadline_s=60, backoff_start_s=0.01)
@@ -243,6 +243,27 @@ def test_a_server_that_never_answers_is_a_deadline(mjpeg_server: MjpegServer) ->
     mjpeg_server.script = lambda handler, _: handler.stall()
     with pytest.raises(SourceOpenError, match=r"does not answer in time|gave no frame within"):
         open_source(mjpeg_server.url(), options=SourceOptions(open_deadline_s=5, read_deadline_s=0.2))
+
+
+@pytest.mark.parametrize("begun", ["HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 401 Unauthorized\r\nX: "])
+def test_a_server_that_drips_its_header_holds_no_thread_beyond_the_deadline(
+    begun: str, mjpeg_server: MjpegServer
+) -> None:
+    def script(handler: MjpegHandler, _: int) -> None:
+        handler.wfile.write(begun.encode())
+        while not handler.server.ended.wait(0.02):
+            handler.wfile.write(b"x")
+
+    mjpeg_server.script = script
+    with pytest.raises(SourceOpenError, match=r"can't be reached|gave no frame within"):
+        open_source(
+            mjpeg_server.url("me:pass@"), options=SourceOptions(open_deadline_s=0.5, read_deadline_s=30)
+        )
+    wait_until(
+        lambda: all(thread.name != "livegate-camera" for thread in threading.enumerate()),
+        "the end of the reader while the server drips on",
+    )
+    assert not mjpeg_server.ended.is_set()
 
 
 def test_a_port_where_nothing_listens_is_refused() -> None:

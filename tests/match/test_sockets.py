@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from pipeline.errors import AnswerError, NetworkError, OutcomeUnknownError, SettingsError
 from pipeline.match.client import MatchClient
 from pipeline.match.encode import Upload
+from pipeline.match.exchange import Exchange, Loss, Reply
 from pipeline.match.person import Person
 from pipeline.match.rules import Retries, Timeouts
 
@@ -69,22 +71,97 @@ def test_a_match_whose_answer_breaks_off_is_unknown_too(person: Person, upload: 
     assert len(server.bodies) == 1
 
 
+DRIPPED = {
+    "header": b"",
+    "body": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+    "size of a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+    "interim answers": b"HTTP/1.1 102 Processing\r\n",
+}
+
+
+@pytest.mark.parametrize("begun", [pytest.param(begun, id=part) for part, begun in DRIPPED.items()])
+@pytest.mark.parametrize("used_before", [False, True], ids=["new connection", "used connection"])
+@pytest.mark.parametrize("encrypted", [False, True], ids=["http", "https"])
 def test_a_server_that_drips_its_answer_can_not_hold_the_call_beyond_its_time(
-    person: Person, upload: Upload
+    person: Person,
+    upload: Upload,
+    tls: ssl.SSLContext,
+    certificate: tuple[Path, Path],
+    begun: bytes,
+    used_before: bool,
+    encrypted: bool,
 ) -> None:
     def drip(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        connection.sendall(begun or b"HTTP/1.1 200 OK\r\nX: ")
         while not server.release.wait(0.05):
-            connection.sendall(b" ")
+            connection.sendall(b"x")
 
-    limits = Timeouts(read=10.0, total=0.5)
+    answers = [GOOD, drip] if used_before else [drip]
+    with (
+        LoopbackServer(*answers, tls=tls if encrypted else None) as server,
+        MatchClient(
+            f"http{'s' if encrypted else ''}://127.0.0.1:{server.port}",
+            "testid",
+            SECRET,
+            timeout=Timeouts(read=10.0, total=1.0),
+            ca_file=certificate[0] if encrypted else None,
+            retries=QUICK,
+        ) as client,
+    ):
+        for _ in answers[1:]:
+            client.match(person, upload, CONSENT)
+        with pytest.raises(OutcomeUnknownError):
+            client.match(person, upload, CONSENT)
+    assert len(server.bodies) == len(answers)
+    assert server.connections == 1
+
+
+def test_a_query_that_is_dripped_at_is_a_network_error_in_time() -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        while not server.release.wait(0.05):
+            connection.sendall(b"x")
+
+    limits = Timeouts(read=10.0, total=1.0)
     with (
         LoopbackServer(drip) as server,
         client_of(server, timeout=limits) as client,
-        pytest.raises(OutcomeUnknownError),
+        pytest.raises(NetworkError, match="in time"),
     ):
-        client.match(person, upload, CONSENT)
+        client.query("q" * 32, "b" * 32)
     assert len(server.bodies) == 1
+
+
+def test_a_call_that_is_cut_off_leaves_the_others_alone(person: Person, upload: Upload) -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        dripping.set()
+        while not server.release.wait(0.02):
+            connection.sendall(b"x")
+
+    def slow(connection: socket.socket) -> None:
+        cut.wait(20)
+        GOOD(connection)
+
+    dripping, cut = threading.Event(), threading.Event()
+    with LoopbackServer(drip, slow) as server:
+        exchange = Exchange(f"http://127.0.0.1:{server.port}", Timeouts())
+        replies: list[Reply | Loss] = []
+
+        def ask(seconds: float) -> None:
+            replies.append(exchange.post(b"a=1", {}, time.monotonic() + seconds))
+
+        first = threading.Thread(target=ask, args=(1.5,))
+        first.start()
+        assert dripping.wait(10)
+        second = threading.Thread(target=ask, args=(30.0,))
+        second.start()
+        first.join(20)
+        assert replies == [Loss.LOST]
+        cut.set()
+        second.join(20)
+        exchange.close()
+    assert [getattr(reply, "status", reply) for reply in replies[1:]] == [200]
 
 
 def test_a_server_that_is_busy_twice_is_asked_three_times_with_three_nonces_over_one_connection(
