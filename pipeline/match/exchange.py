@@ -1,7 +1,7 @@
 """One HTTP exchange with the service, and what each way of failing means.
 
-With `pipeline.match.lines` the only module of this room that sees httpx. No exception of httpx leaves this module or is chained to ours: each holds the request, and so the
-picture.
+With `pipeline.match.lines` the only module of this room that sees httpx. No exception of httpx leaves this
+module or is chained to ours: each holds the request, and so the picture.
 """
 
 from __future__ import annotations
