@@ -42,7 +42,7 @@ def main() -> None:
     marks["models_loaded"] = time.monotonic_ns()
     for number, image in enumerate(frames):
         frame = seal(Frame(image, t=number / 30, seq=number))
-        step = session.observe(frame, vision.see(frame))
+        step = session.take(frame, vision.see)
         if step.evidence is not None:
             marks["judged"] = time.monotonic_ns()
             break

@@ -19,7 +19,6 @@ from benchmarks.peers import PeerPlan, SharedFrames, Worker, WorkerError, plan_p
 from benchmarks.report import Book
 from benchmarks.sequence import FPS, Sequence, rendered_sequence
 from pipeline.liveness.judge import Judge, JudgeSettings, Session
-from pipeline.liveness.livepass import seal
 from pipeline.nets import ModelStore, make_session, open_store
 from pipeline.settings import Settings
 from pipeline.vision import BlazeFaceDetector, FaceMesh, Vision
@@ -28,6 +27,8 @@ NEVER: Final = 1e9
 """Frames or seconds that no run reaches: with it a check stays open, and each of its frames is judged."""
 NOBODY: Final = 1e-9
 """Wanted error rate whose bounds no evidence reaches."""
+CHECK: Final = int(Settings().deadline_s * FPS) + 2
+"""Frames of a check that goes on to its deadline, and one more."""
 MOST: Final = 0.95
 """Least share of frames that must be judged: one that is turned away costs no liveness net."""
 OVER_FLOOR: Final = 1.28
@@ -72,7 +73,8 @@ class Pace(Enum):
     EVERY = "every frame judged"
     """One check that never ends; the nets see every frame."""
     OPEN = "a check that stays open"
-    """One check that never ends and is never clear; the nets see the frames that are due."""
+    """Checks of new frames that are never clear and go on to their deadline; faces are looked for, and nets
+    asked, where that is due."""
     GATE = "checks one after the other"
     """As the gate does it, each check with its beginning and the digest of its pass."""
 
@@ -96,26 +98,29 @@ class Whole:
         store = open_store()
         settings = replace(JudgeSettings.of(Settings()), nets=nets, threads=threads)
         if pace is not Pace.GATE:
-            settings = replace(settings, deadline_s=NEVER, target_apcer=NOBODY, target_bpcer=NOBODY)
+            settings = replace(settings, target_apcer=NOBODY, target_bpcer=NOBODY)
         if pace is Pace.EVERY:
-            settings = replace(settings, max_loss=0.0)
+            settings = replace(settings, deadline_s=NEVER, max_loss=0.0, look_s=0.0)
         self._sequence = sequence
         self._vision = make_vision(store, threads)
         self._judge = Judge(store, settings)
         self._session = self._begin()
-        self._every = pace is Pace.EVERY
+        self._pace = pace
         self._clock = 0
         self.judged = 0
 
     def __call__(self, number: int) -> bool:
-        """One frame; True where it was judged, or need not be."""
-        frame = seal(self._sequence.frame(self._clock))
+        """One frame; True where it was judged, or need not be and nothing was in its way."""
+        frame = self._sequence.frame(self._clock)
         self._clock += 1
-        step = self._session.observe(frame, self._vision.see(frame))
+        step = self._session.take(frame, self._vision.see)
         if step.verdict is not None:
             self._session = self._begin()
+            if self._pace is Pace.OPEN:  # from the first frame on: one that comes back ends a check as a loop
+                self._clock = 0
+                self._vision.reset()
         self.judged += step.evidence is not None
-        return step.evidence is not None if self._every else step.guidance is None
+        return step.evidence is not None if self._pace is Pace.EVERY else step.guidance is None
 
     def _begin(self) -> Session:
         return self._judge.begin("benchmark", live=True)
@@ -205,7 +210,11 @@ def _add_ours(
             for pace in tuple(Pace) if threads == 1 and thorough else (Pace.EVERY,):
                 name = f"livegate, {label(nets)}, {threads} thread{'s' * (threads > 1)}"
                 name += "" if pace is Pace.EVERY else f", {pace.value}"
-                runners[name] = Call(Whole(sequence, nets, threads, pace=pace), cores)
+                shown = sequence
+                if pace is Pace.OPEN:
+                    size = sequence.images.shape[2], sequence.images.shape[1]
+                    shown = rendered_sequence(size, seed=options.seed, count=CHECK)
+                runners[name] = Call(Whole(shown, nets, threads, pace=pace), cores)
                 about[name] = {"threads": threads, "cores": cores}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -23,18 +23,17 @@ from pipeline.nets import open_store
 from pipeline.settings import Settings
 from pipeline.vision import View
 
-Seen = list[tuple[Frame, View]]
-
 
 def measure(options: Options, book: Book) -> None:
-    """Each check twice over the same views: every frame judged, and only those that are due."""
+    """Each check twice over the same frames: all of them looked at and judged, and those that are due."""
     pin(options.one)
     size, nets = options.sizes[0], options.nets[0]
     seeds = range(options.seed, options.seed + min(CHECKS, options.repeats))
     store, wanted = open_store(), replace(JudgeSettings.of(Settings()), nets=nets)
-    every, paced = Judge(store, replace(wanted, max_loss=0.0)), Judge(store, wanted)
+    all_of_them = replace(wanted, max_loss=0.0, look_s=0.0)
+    every, paced = Judge(store, all_of_them), Judge(store, wanted)
     endless = {"deadline_s": NEVER, "target_apcer": NOBODY, "target_bpcer": NOBODY}
-    long_every = Judge(store, replace(wanted, max_loss=0.0, **endless))  # type: ignore[arg-type]
+    long_every = Judge(store, replace(all_of_them, **endless))  # type: ignore[arg-type]
     long_paced = Judge(store, replace(wanted, **endless))  # type: ignore[arg-type]
     groups: dict[str, list[Callable[[], Iterable[Frame]]]] = {
         f"rendered {'replay' if replay else 'person'}": [
@@ -55,18 +54,20 @@ def measure(options: Options, book: Book) -> None:
         group = f"pace, {name}, {label(nets)}"
         say(f"  {group}: {len(sources)} sequences, each four times")
         same: Counter[str] = Counter()
-        later, asked, changes = [], [], []
+        later, asked, looked, changes = [], [], [], []
         for source in sources:
-            seen = _look(source())
-            a, b = (_run(judge, seen) for judge in (every, paced))
-            same[f"{_end(a[0])} and {_end(b[0])}"] += 1
-            later.append(b[0].elapsed_ms - a[0].elapsed_ms)
-            c, d = (_run(judge, seen) for judge in (long_every, long_paced))
-            if c[1]:
-                asked.append(len(d[1]) / len(c[1]))
-                changes += [abs(d[1][t] - c[1][t]) for t in d[1] if t in c[1]]
+            frames = list(islice(source(), LONGEST_S * FPS))
+            a, b = (_run(judge, frames) for judge in (every, paced))
+            same[f"{_end(a.verdict)} and {_end(b.verdict)}"] += 1
+            later.append(b.verdict.elapsed_ms - a.verdict.elapsed_ms)
+            c, d = (_run(judge, frames) for judge in (long_every, long_paced))
+            looked.append(d.looks / len(frames))
+            if c.sums:
+                asked.append(len(d.sums) / len(c.sums))
+                changes += [abs(d.sums[t] - c.sums[t]) for t in d.sums if t in c.sums]
         note = ", ".join(f"{count} x {ends}" for ends, count in same.most_common())
         book.add_number(f"{group}: verdict later by, at most", max(later), "ms", note)
+        book.add_number(f"{group}: share of the frames that are looked at", 100 * float(np.mean(looked)), "%")
         if asked:
             share = f"{group}: share of the frames that can be judged that are"
             book.add_number(share, 100 * float(np.mean(asked)), "%")
@@ -79,23 +80,32 @@ def _timed(images: Iterable[Image]) -> Iterable[Frame]:
     return (Frame(image, t=number / FPS, seq=number) for number, image in enumerate(images))
 
 
-def _look(frames: Iterable[Frame]) -> Seen:
-    """A source's first seconds with their views; the pixels stay in memory while they are looked at."""
-    vision = make_vision(open_store(), 1)
-    return [(frame, vision.see(frame)) for frame in islice(frames, LONGEST_S * FPS)]
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A check: its verdict, S by the time of each judged frame, and how many frames were looked at."""
+
+    verdict: Verdict
+    sums: dict[float, float]
+    looks: int
 
 
-def _run(judge: Judge, seen: Seen) -> tuple[Verdict, dict[float, float]]:
-    """The verdict, and S after each judged frame by the frame's time."""
-    session = judge.begin("benchmark", live=False)
-    sums = {}
-    for frame, view in seen:
-        step = session.observe(frame, view)
+def _run(judge: Judge, frames: list[Frame]) -> _Run:
+    """One check of frames whose pixels stay in memory."""
+    vision, session = make_vision(open_store(), 1), judge.begin("benchmark", live=False)
+    sums, looks = {}, 0
+
+    def see(frame: Frame) -> View:
+        nonlocal looks
+        looks += 1
+        return vision.see(frame)
+
+    for frame in frames:
+        step = session.take(frame, see)
         if step.evidence is not None:
             sums[frame.t] = session._decision.total
         if step.verdict is not None:
             break
-    return session.finish(), sums
+    return _Run(session.finish(), sums, looks)
 
 
 def _end(verdict: Verdict) -> str:

@@ -54,7 +54,7 @@ def main() -> None:
             file.seek(min(place, period - place) * pixels)
             image = np.frombuffer(file.read(pixels), np.uint8).reshape(height, width, 3)
             frame = seal(Frame(image, t=number / (fps or 30), seq=number))
-            step = session.observe(frame, vision.see(frame))
+            step = session.take(frame, vision.see)
             if step.verdict is not None:
                 verdicts += 1
                 session = judge.begin(str(verdicts), live=True)

@@ -124,9 +124,9 @@ def _at_size(frame: Image, size: tuple[int, int], rng: np.random.Generator) -> I
 
 
 @cache
-def rendered_sequence(size: tuple[int, int], *, seed: int = 0) -> Sequence:
-    """`COUNT` rendered frames of the person."""
-    return Sequence(np.stack(list(rendered(size, seed=seed))), rendered=True)
+def rendered_sequence(size: tuple[int, int], *, seed: int = 0, count: int = COUNT) -> Sequence:
+    """Rendered frames of the person."""
+    return Sequence(np.stack(list(rendered(size, seed=seed, count=count))), rendered=True)
 
 
 def clip_sequence(path: Path, size: tuple[int, int]) -> Sequence:

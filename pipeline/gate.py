@@ -23,7 +23,7 @@ from pipeline.errors import (
 )
 from pipeline.liveness.evidence import Verdict
 from pipeline.liveness.judge import Judge, JudgeSettings
-from pipeline.liveness.livepass import LivePass, seal
+from pipeline.liveness.livepass import LivePass
 from pipeline.loaded import LoadedNets
 from pipeline.reasons import Reason
 from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result, UploadInterrupted
@@ -234,15 +234,13 @@ class Gate:
         session = self._judge.begin(uuid.uuid4().hex, live=source.info.live, extra=flash)
         verdict: Verdict | None = None
         try:
-            for taken in source:
-                frame = seal(taken)  # one copy before anybody looks: what vision sees is what is judged
+            for frame in source:
                 with self._turn:
-                    view = self._vision.see(frame)
-                    step = session.observe(frame, view)
+                    step = session.take(frame, self._vision.see)
                 verdict = step.verdict
                 if verdict is not None:
                     break
-                yield Guidance(step.guidance, step.progress, frame.t, _box(view))
+                yield Guidance(step.guidance, step.progress, frame.t, _box(session.view))
         finally:
             for run in flash:
                 run.close()

@@ -125,9 +125,9 @@ class FileScorer:
         session = self._judge.begin(uuid.uuid4().hex, live=False)
         with open_source(path) as source:
             for frame in source:
-                view = self._vision.see(frame)
-                faces = max(faces, view.faces)
-                if session.observe(frame, view).verdict is not None:
+                step = session.take(frame, self._vision.see)
+                faces = max(faces, session.view.faces)
+                if step.verdict is not None:
                     break
         verdict = session.finish()
         details: dict[str, Any] = {

@@ -1,9 +1,9 @@
 """Cues: small measures with a physical reason that deny or confirm, and are never blended into a percentage.
 
 A denying cue that speaks ends the check at once. A confirming cue must speak before anything passes; until
-then the check stays undecided. A cue is made anew for each check, sees every frame in order, and tells a
+then the check stays undecided. A cue is made anew for each check, sees frames in order, and tells a
 value with each; `CUES` is the table that settings choose from. What a cue needs of its surroundings comes in
-by `CueContext`.
+by `CueContext`, and what it must see stands in its `CueNeed`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,20 @@ class CueRole(StrEnum):
 
     DENY = "deny"
     CONFIRM = "confirm"
+
+
+class CueNeed(StrEnum):
+    """Which frames a cue must see, see `pipeline.liveness.judge.Session.take`.
+
+    Attributes:
+        STREAM: every frame, and no face in it.
+        FACE: the face in those frames in which it is looked for.
+        EVERY: the face in every frame: while such a cue is there, none is passed over.
+    """
+
+    STREAM = "stream"
+    FACE = "face"
+    EVERY = "every"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,7 @@ class Cue(Protocol):
 
     name: str
     role: CueRole
+    need: CueNeed
 
     def update(self, frame: Frame, view: View) -> CueReading:
         """Take the next frame."""
@@ -90,6 +105,7 @@ class FrozenCue:
 
     name = "frozen"
     role = CueRole.DENY
+    need = CueNeed.STREAM
     WINDOW: Final = 10
     SHARE_LIVE: Final = 0.5
     SHARE_FILE: Final = 0.9
@@ -123,6 +139,7 @@ class MotionCue:
 
     name = "motion"
     role = CueRole.CONFIRM
+    need = CueNeed.FACE
 
     def __init__(self, context: CueContext) -> None:
         self.forget()
@@ -160,6 +177,7 @@ class RepeatCue:
 
     name = "repeat"
     role = CueRole.DENY
+    need = CueNeed.STREAM
 
     def __init__(self, context: CueContext) -> None:
         self._meter = RepeatMeter()
@@ -224,6 +242,9 @@ class CueSet:
         if unknown or len(set(names)) != len(names):
             raise SettingsError(f"cues must be among {', '.join(table)}, each once")
         self._cues = [*(table[name](context) for name in names), *extra]
+        self._readings = [CueReading(math.nan) for _ in self._cues]
+        self.every = any(cue.need is CueNeed.EVERY for cue in self._cues)
+        """True where a cue must see the face in every frame."""
 
     def forget(self) -> None:
         """Another face is there: let every cue forget what the one before confirmed."""
@@ -232,13 +253,28 @@ class CueSet:
 
     def update(self, frame: Frame, view: View) -> CueState:
         """Show every cue the next frame."""
-        readings = [(cue, cue.update(frame, view)) for cue in self._cues]
+        self._readings = [cue.update(frame, view) for cue in self._cues]
+        return self._state()
+
+    def pass_over(self, frame: Frame) -> CueState:
+        """Show the cues of the stream a frame that was passed over; the others stay as they were."""
+        self._readings = [
+            cue.update(frame, _NOBODY) if cue.need is CueNeed.STREAM else reading
+            for cue, reading in zip(self._cues, self._readings, strict=True)
+        ]
+        return self._state()
+
+    def _state(self) -> CueState:
+        readings = list(zip(self._cues, self._readings, strict=True))
         vetoes = [reading.veto for _, reading in readings if reading.veto is not None]
         return CueState(
             values={cue.name: r.value for cue, r in readings if math.isfinite(r.value)},
             veto=vetoes[0] if vetoes else None,
             pending=tuple(c.name for c, r in readings if c.role is CueRole.CONFIRM and not r.confirmed),
         )
+
+
+_NOBODY: Final = View(face=None, faces=0, quality=None)
 
 
 def same_pixels(a: Frame, b: Frame) -> bool:

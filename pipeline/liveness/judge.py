@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 
 from pipeline.camera.frame import Frame, Image
+from pipeline.errors import SettingsError
 from pipeline.liveness.calibration import Calibration
 from pipeline.liveness.continuity import ContinuityLimits, Embedder, FaceGuard
 from pipeline.liveness.cues import DEFAULT_CUES, Cue, CueContext, CueSet, CueState, same_pixels
@@ -26,6 +27,9 @@ from pipeline.vision.vision import ModelPaths
 
 FLASH_S: Final = 3.6
 """Seconds of video that a flash takes and that a check with one is given more."""
+LOOK_CEILING_S: Final = 0.1
+"""No configuration may look at a face less often: the same-face guard was measured from 10 frames a second
+on, see `ContinuityLimits`."""
 
 
 class Wanted(Protocol):
@@ -76,11 +80,17 @@ class JudgeSettings:
         cues: keys of `pipeline.liveness.cues.CUES`.
         target_apcer, target_bpcer, min_frames, min_time_s, deadline_s: see `DecisionLimits`, which also holds
             the floors.
+        max_loss: see `DecisionLimits`.
+        look_s: seconds after a look at a face within which frames that are not due are passed over, in
+            [0, `LOOK_CEILING_S`]; 0 looks at every frame.
         threads: onnxruntime threads for each net.
         provider: execution provider of each net, see `pipeline.nets.make_session`.
         calibration: file of `livegate calibrate` to use on top of the shipped calibration.
         quality: what a frame must be to be judged.
         continuity: when two faces are the same.
+
+    Raises:
+        SettingsError: ``look_s`` is out of its range; `Judge` checks the decision's limits.
     """
 
     nets: tuple[str, ...] = ("fr_liveness", "livegate_pad")
@@ -90,12 +100,17 @@ class JudgeSettings:
     min_frames: int = FRAMES_FLOOR
     min_time_s: float = TIME_FLOOR_S
     deadline_s: float = 4.0
-    max_loss: float = 0.01
+    max_loss: float = 0.02
+    look_s: float = 0.08
     threads: int = 1
     provider: str = "cpu"
     calibration: Path | None = None
     quality: QualityLimits = field(default_factory=QualityLimits)
     continuity: ContinuityLimits = field(default_factory=ContinuityLimits)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.look_s <= LOOK_CEILING_S:
+            raise SettingsError(f"look_s must be in [0, {LOOK_CEILING_S:g}]")
 
     @classmethod
     def of(cls, settings: Wanted) -> Self:
@@ -189,12 +204,16 @@ class Judge:
             SequentialDecision(self._limits, session_id=session_id, wall_clock=self._wall_clock),
             CueSet(self.settings.cues, CueContext(live=live), extra=extra),
             FaceGuard(self.settings.continuity, embedder=self._embedder),
-            self.settings.quality,
+            self.settings,
         )
 
 
 class Session:
-    """One check. `Judge.begin` makes it."""
+    """One check. `Judge.begin` makes it.
+
+    Attributes:
+        view: what vision said last; nothing before the first frame.
+    """
 
     def __init__(
         self,
@@ -202,23 +221,47 @@ class Session:
         decision: SequentialDecision,
         cues: CueSet,
         guard: FaceGuard,
-        quality: QualityLimits,
+        settings: JudgeSettings,
     ) -> None:
+        self.view = View(face=None, faces=0, quality=None)
         self._scorer = scorer
         self._decision = decision
         self._cues = cues
         self._guard = guard
-        self._quality = quality
+        self._quality = settings.quality
+        self._look_s = settings.look_s
+        self._looked: float | None = None
+        self._guidance: Reason | None = None
+        self._pending = False
         self._before: Frame | None = None
         self._best = -math.inf
         self._judged: set[int] = set()
 
+    def take(self, frame: Frame, see: Callable[[Frame], View]) -> Step:
+        """Take the next frame, and look at it where that is worth vision's time.
+
+        A frame is passed over where the last look is not `JudgeSettings.look_s` ago, unless it could be
+        judged and is due, or a confirming cue still waits for what the face does. The cues of the stream see
+        every frame all the same, and what is passed over is neither judged nor uploaded.
+
+        Args:
+            frame: as the source gave it.
+            see: `Vision.see`, or whoever knows the view of a sealed frame.
+
+        Raises:
+            FrameError: the frame's time is not a number, or its picture is not one.
+        """
+        if self._decision.verdict is not None or self._rests(frame.t):
+            return self._pass_over(frame)
+        frame = seal(frame)  # one copy before anybody looks: what vision sees is what is judged
+        return self.observe(frame, see(frame))
+
     def observe(self, frame: Frame, view: View) -> Step:
-        """Take the next frame. After the verdict nothing changes it any more.
+        """Take the next frame with its view. After the verdict nothing changes it any more.
 
         A frame counts for the decision only where its face is a single one of good quality and the frame is
         not an exact copy of the one before, nor of one that was judged; and the nets see only those of them
-        that are due, see `SequentialDecision.due`. Tracking, cues and guard see every frame.
+        that are due, see `SequentialDecision.due`.
 
         Args:
             frame: as the source gave it.
@@ -228,10 +271,32 @@ class Session:
             FrameError: the frame's time is not a number.
         """
         evidence: Evidence | None = None
-        guidance: Reason | None = None
         if self._decision.verdict is None:
-            evidence, guidance = self._observe(frame, view)
-        return Step(evidence, guidance, self._decision.verdict, self._decision.progress)
+            self._looked, self.view = frame.t, view
+            evidence, self._guidance = self._observe(frame, view)
+        return self._step(evidence)
+
+    def _rests(self, t: float) -> bool:
+        """True where the frame of a time need not be looked at."""
+        if self._looked is None or self._cues.every or not 0 <= t - self._looked < self._look_s:
+            return False
+        if self._guidance is not None:  # nothing can be judged: the screen's advice can wait
+            return True
+        return not self._pending and not self._decision.due(t, pending=False, candidate=False)
+
+    def _pass_over(self, frame: Frame) -> Step:
+        if self._decision.verdict is None:
+            self._before = frame
+            cues = self._cues.pass_over(frame)
+            if cues.veto is not None:
+                self._decision.veto(frame.t, cues.veto, cues.values)
+                self._guidance = cues.veto
+            else:
+                self._decision.wait(frame.t)
+        return self._step(None)
+
+    def _step(self, evidence: Evidence | None) -> Step:
+        return Step(evidence, self._guidance, self._decision.verdict, self._decision.progress)
 
     def finish(self) -> Verdict:
         """The source has ended: the verdict, undecided unless there was one."""
@@ -244,6 +309,7 @@ class Session:
         if self._guard.is_another_face(frame, view):
             self._cues.forget()
         cues = self._cues.update(frame, view)
+        self._pending = bool(cues.pending)
         ends = cues.veto or self._guard.watch(frame, view)
         if ends is not None:
             self._decision.veto(frame.t, ends, cues.values)

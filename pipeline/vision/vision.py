@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from pipeline.camera.frame import Frame, Image
 from pipeline.errors import ModelMissingError
@@ -67,9 +67,12 @@ class Vision:
         self._mesh = FaceMesh(path(mesh), provider=provider) if mesh_source is None else mesh_source
         self._limits = replace(limits or TrackLimits(), detect_every=detect_every)
         self._tracker = FaceTracker(self._detector, self._mesh, self._limits)
+        self._noise = _NO_NOISE
 
     def see(self, frame: Frame, *, detect: bool | None = None) -> View:
         """Look at the next frame of a stream.
+
+        Noise is measured where the detector runs, and stands for the frames of the track in between.
 
         Args:
             frame: the frame; its time decides whether the track can go on.
@@ -82,7 +85,13 @@ class Vision:
             FrameError: the frame's picture is not one.
         """
         image = check_image(frame.image)
-        return _view(image, self._tracker.step(image, frame.t, detect=detect))
+        step = self._tracker.step(image, frame.t, detect=detect)
+        track, known = self._noise
+        new = step.detected or step.face is None or step.face.track_id != track
+        view = _view(image, step, None if new else known)
+        if view.face is not None and view.quality is not None:
+            self._noise = view.face.track_id, view.quality.noise
+        return view
 
     def look(self, image: Image) -> View:
         """Look at a single picture: detector and mesh, nothing carried over; the track goes on untouched.
@@ -106,9 +115,14 @@ class Vision:
     def reset(self) -> None:
         """Forget the track; the next face gets a new track number."""
         self._tracker.reset()
+        self._noise = _NO_NOISE
 
 
-def _view(image: Image, step: Step) -> View:
+_NO_NOISE: Final = (-1, 0.0)
+"""Of no track: track number and grey levels."""
+
+
+def _view(image: Image, step: Step, known_noise: float | None = None) -> View:
     tracked = step.face
     if tracked is None:
         return View(face=None, faces=step.faces, quality=None)
@@ -121,4 +135,6 @@ def _view(image: Image, step: Step) -> View:
         pose=head_pose(tracked.mesh.points),
         detected=step.detected,
     )
-    return View(face=face, faces=step.faces, quality=measure(image, face, step.faces))
+    return View(
+        face=face, faces=step.faces, quality=measure(image, face, step.faces, known_noise=known_noise)
+    )

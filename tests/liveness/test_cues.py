@@ -15,6 +15,7 @@ from pipeline.errors import SettingsError
 from pipeline.liveness.cues import (
     CUES,
     CueContext,
+    CueNeed,
     CueReading,
     CueRole,
     CueSet,
@@ -178,6 +179,8 @@ class Denier:
     def __init__(self, context: CueContext) -> None:
         self.frames = 0
 
+    need = CueNeed.FACE
+
     def update(self, frame: object, view: object) -> CueReading:
         self.frames += 1
         veto = Reason.SPOOF_SCREEN if self.frames > 2 else None
@@ -188,6 +191,8 @@ class Prover(Denier):
     """Confirms from the second frame on."""
 
     name, role = "prover", CueRole.CONFIRM
+
+    need = CueNeed.FACE
 
     def update(self, frame: object, view: object) -> CueReading:
         self.frames += 1

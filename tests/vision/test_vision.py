@@ -130,3 +130,25 @@ def test_any_picture_gives_a_view(vision: Vision, height: int, width: int, seed:
 def test_refuses_what_is_not_a_picture(vision: Vision, shape: tuple[int, ...]) -> None:
     with pytest.raises(FrameError):
         vision.look(np.zeros(shape, np.uint8))
+
+
+def test_noise_is_measured_where_the_detector_runs_and_stands_in_between(
+    store: ModelStore, astronaut: Picture
+) -> None:
+    vision, rng = Vision(store, detect_every=4), np.random.default_rng(0)
+    grainy = [
+        np.clip(shifted(astronaut, i) + rng.normal(0, 6.0 * (i > 1), astronaut.shape), 0, 255).astype(
+            np.uint8
+        )
+        for i in range(8)
+    ]
+    views = [vision.see(frame(image, i)) for i, image in enumerate(grainy)]
+    noise = [v.quality.noise for v in views if v.quality is not None]
+    assert [v.face.detected for v in views if v.face is not None] == [i % 4 == 0 for i in range(8)]
+    assert noise[:4] == [noise[0]] * 4
+    assert noise[4:] == [noise[4]] * 4
+    assert noise[4] > noise[0] + 1
+    vision.reset()
+    view = vision.see(frame(grainy[1], 8))
+    assert view.quality is not None
+    assert view.quality.noise < noise[4] - 1

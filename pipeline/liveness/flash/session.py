@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from pipeline.camera.frame import Frame
-from pipeline.liveness.cues import CueReading, CueRole
+from pipeline.liveness.cues import CueNeed, CueReading, CueRole
 from pipeline.liveness.flash.challenge import BASE, FlashChallenge, Rgb, srgb
 from pipeline.liveness.flash.regions import RegionMeter, RegionSample
 from pipeline.liveness.flash.response import SETTLE_S, fit_response
@@ -60,6 +60,7 @@ class FlashSession:
 
     name = "flash"
     role = CueRole.CONFIRM
+    need = CueNeed.EVERY
 
     def __init__(
         self,

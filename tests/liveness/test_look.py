@@ -1,0 +1,176 @@
+"""Which frames a face is looked for in: as few as the decision can do with, never at the cost of a veto."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.camera.frame import Frame, Image
+from pipeline.errors import SettingsError
+from pipeline.liveness.cues import CueNeed, CueReading, CueRole
+from pipeline.liveness.evidence import Step
+from pipeline.liveness.judge import LOOK_CEILING_S, Judge, JudgeSettings, Session
+from pipeline.reasons import Reason
+from pipeline.vision.types import View
+
+from .support import NO_FACE, FakeScorer, NoStore, calibration, frame, view
+
+PICTURE = np.tile(np.arange(64, dtype=np.uint8) * 3, (48, 1))[..., None].repeat(3, axis=2)
+
+
+def noisy(k: int) -> Image:
+    return PICTURE + np.random.default_rng(k).integers(0, 9, PICTURE.shape, np.uint8)
+
+
+class Eyes:
+    """Vision that counts what it is shown and says what it was told."""
+
+    def __init__(self, seen: View | None = None) -> None:
+        self.frames: list[Frame] = []
+        self._seen = seen
+
+    def __call__(self, frame: Frame) -> View:
+        self.frames.append(frame)
+        return self._seen or view(detected=len(self.frames) % 5 == 1)
+
+
+class Every:
+    """Wants every frame, as a flash does."""
+
+    name, role, need = "every", CueRole.DENY, CueNeed.EVERY
+
+    def update(self, frame: Frame, view: View) -> CueReading:
+        return CueReading(0.0)
+
+    def forget(self) -> None:
+        pass
+
+
+class Waiting(Every):
+    """Never confirms."""
+
+    name, role, need = "waiting", CueRole.CONFIRM, CueNeed.FACE
+
+
+def begin(
+    *log_odds: float,
+    extra: tuple[Every, ...] = (),
+    cues: tuple[str, ...] = ("frozen", "repeat"),
+    **settings: object,
+) -> Session:
+    scorer = FakeScorer(*(log_odds or (0.1,)), calibration_=calibration(bound=4.4, rho=0.8, tau_s=0.5))
+    judge = Judge(NoStore(), JudgeSettings(cues=cues, **settings), scorer=scorer)  # type: ignore[arg-type]
+    return judge.begin("s", live=True, extra=extra)
+
+
+def take(session: Session, eyes: Eyes, count: int, fps: float = 30.0) -> list[Step]:
+    return [session.take(frame(k, image=noisy(k), fps=fps), eyes) for k in range(count)]
+
+
+@given(st.sampled_from([5.0, 10.0, 15.0, 25.0, 30.0, 60.0, 120.0]), st.sampled_from([0.0, 0.03, 0.08, 0.1]))
+def test_looks_are_never_further_apart_than_look_s_and_a_frame(fps: float, look_s: float) -> None:
+    eyes = Eyes()
+    take(begin(look_s=look_s, deadline_s=60.0), eyes, 40, fps)
+    times = [f.t for f in eyes.frames]
+    assert times[0] == 0
+    assert max(b - a for a, b in itertools.pairwise(times)) <= look_s + 1 / fps + 1e-9
+    if look_s == 0:
+        assert len(times) == 40
+
+
+def test_an_open_check_at_30_fps_looks_at_half_of_the_frames_or_less() -> None:
+    eyes = Eyes()
+    steps = take(begin(), eyes, 100)
+    assert all(step.verdict is None for step in steps)
+    assert 30 <= len(eyes.frames) <= 50
+    assert sum(step.evidence is not None for step in steps) >= 10
+
+
+def test_frames_that_are_due_are_looked_at_and_no_others_are_judged() -> None:
+    close, every = Eyes(), Eyes()
+    some = [k for k, step in enumerate(take(begin(), close, 60)) if step.evidence is not None]
+    all_of_them = [
+        k for k, step in enumerate(take(begin(look_s=0.0), every, 60)) if step.evidence is not None
+    ]
+    assert some[:4] == all_of_them[:4]
+    assert max(b - a for a, b in itertools.pairwise(some)) <= max(
+        b - a for a, b in itertools.pairwise(all_of_them)
+    )
+    assert set(some) <= {f.seq for f in close.frames}
+
+
+@pytest.mark.parametrize("odds", [8.0, -8.0])
+def test_a_clear_face_gets_its_verdict_at_the_same_frame(odds: float) -> None:
+    ends = []
+    for look_s in (0.0, LOOK_CEILING_S):
+        steps = take(begin(odds, look_s=look_s), Eyes(), 20)
+        ends.append(next(k for k, step in enumerate(steps) if step.verdict is not None))
+        verdict = steps[-1].verdict
+        assert verdict is not None
+        assert verdict.state == ("live" if odds > 0 else "spoof")
+    assert ends[0] == ends[1]
+
+
+def test_the_frame_of_the_pass_was_looked_at() -> None:
+    eyes = Eyes()
+    verdict = take(begin(8.0), eyes, 20)[-1].verdict
+    assert verdict is not None
+    assert verdict.live_pass is not None
+    assert any(f is verdict.live_pass.frame for f in eyes.frames)
+
+
+def test_cues_of_the_stream_see_the_frames_that_are_passed_over() -> None:
+    session, eyes = begin(), Eyes()
+    still = noisy(0)
+    verdicts = [session.take(frame(k, image=still.copy()), eyes).verdict for k in range(11)]
+    assert len(eyes.frames) < 11
+    last = verdicts[-1]
+    assert last is not None
+    assert last.reason is Reason.FROZEN_SOURCE
+
+
+def test_a_loop_is_seen_at_its_third_turn_whatever_frames_are_looked_at() -> None:
+    session, eyes = begin(deadline_s=60.0), Eyes()
+    reasons = []
+    for k in range(60):
+        step = session.take(frame(k, image=noisy(k % 17)), eyes)
+        if step.verdict is not None:
+            reasons.append(step.verdict.reason)
+            break
+    assert reasons == [Reason.INJECTED_SOURCE]
+    assert len(eyes.frames) < step.verdict.elapsed_ms * 30 / 1000  # type: ignore[union-attr]
+
+
+def test_nothing_is_passed_over_where_a_cue_wants_every_frame_or_waits_for_the_face() -> None:
+    for cue in (Every(), Waiting()):
+        eyes = Eyes()
+        take(begin(extra=(cue,)), eyes, 30)
+        assert len(eyes.frames) == 30
+
+
+def test_where_nobody_is_there_guidance_stays_and_the_deadline_comes() -> None:
+    session, eyes = begin(), Eyes(NO_FACE)
+    steps = take(session, eyes, 121)
+    assert {step.guidance for step in steps} == {Reason.NO_FACE}
+    assert len(eyes.frames) <= 45
+    verdict = steps[-1].verdict
+    assert verdict is not None
+    assert (verdict.state, verdict.reason) == ("undecided", Reason.NO_FACE)
+
+
+def test_time_that_runs_backwards_is_looked_at() -> None:
+    session, eyes = begin(), Eyes()
+    session.take(frame(9, image=noisy(9)), eyes)
+    session.take(frame(3, image=noisy(3)), eyes)
+    assert len(eyes.frames) == 2
+
+
+@pytest.mark.parametrize("look_s", [-0.01, LOOK_CEILING_S + 0.01, math.nan, math.inf])
+def test_looking_less_often_than_the_guard_was_measured_for_is_refused(look_s: float) -> None:
+    with pytest.raises(SettingsError, match="look_s"):
+        JudgeSettings(look_s=look_s)
