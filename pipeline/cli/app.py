@@ -21,6 +21,7 @@ from pipeline.cli import (
     score,
 )
 from pipeline.cli.common import set_up_logging, stdout
+from pipeline.cli.quiet import READERS, libraries_silent
 
 app = typer.Typer(
     name="livegate",
@@ -43,14 +44,20 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log what livegate does, to stderr.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Log what livegate does, and what the libraries it uses say, to stderr."
+        ),
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options of every command."""
+    if not verbose and context.invoked_subcommand in READERS:
+        context.with_resource(libraries_silent())
     set_up_logging(verbose)
 
 
