@@ -6,7 +6,7 @@ It shows what `pipeline.gate.Gate` says and decides nothing. `Kiosk` puts it tog
 
 from pipeline.kiosk.kiosk import Kiosk, KioskOptions
 from pipeline.kiosk.security import Access
-from pipeline.kiosk.server import listen, serve_kiosk
+from pipeline.kiosk.server import listen, running, serve_kiosk
 from pipeline.kiosk.worker import Pace
 
-__all__ = ["Access", "Kiosk", "KioskOptions", "Pace", "listen", "serve_kiosk"]
+__all__ = ["Access", "Kiosk", "KioskOptions", "Pace", "listen", "running", "serve_kiosk"]

@@ -86,7 +86,7 @@ def make_app(door: PageDoor, overview: Overview, access: Access, page: str) -> S
             Route("/operator.json", operator),
             Route("/healthz", health),
             *(file_route(path, name) for path, name in FILES.items()),
-            WebSocketRoute("/socket", door),
+            WebSocketRoute("/socket", door.serve),
         ],
         middleware=[Middleware(Guard, access=access)],
     )

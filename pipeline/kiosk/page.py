@@ -63,7 +63,7 @@ class PageDoor:
         self._make_person = make_person
         self._consent_form = consent_form
 
-    async def __call__(self, socket: WebSocket) -> None:
+    async def serve(self, socket: WebSocket) -> None:
         """Serve one connection to its end."""
         await socket.accept()
         seat = self.board.sit()

@@ -116,12 +116,46 @@ def serve_kiosk(
     """
     if not is_loopback(host):
         log.warning("listening beyond this machine, without TLS: put a TLS proxy in front for the operator")
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listener.getsockname()[1]}"
     with listener:
         kiosk.start()
         try:
-            _Server(kiosk, lambda: ready(url)).run(sockets=[listener])
+            _Server(kiosk, lambda: ready(_url(host, listener))).run(sockets=[listener])
         finally:
             ended = kiosk.close()
     return ended
+
+
+@contextlib.contextmanager
+def running(kiosk: Kiosk, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve from a thread for as long as the block lasts; the kiosk is closed at its end.
+
+    Args:
+        kiosk: not started yet.
+        host: address to listen at.
+        port: TCP port, 0 for a free one.
+
+    Yields:
+        The base URL; pages are answered.
+
+    Raises:
+        UsageError: as `listen`.
+    """
+    started = threading.Event()
+    with listen(host, port) as listener, kiosk:
+        server = _Server(kiosk, started.set)
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listener]}, name="kiosk server", daemon=True
+        )
+        thread.start()
+        try:
+            if not started.wait(timeout=30):
+                raise UsageError("the kiosk's server did not start")
+            yield _url(host, listener)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"

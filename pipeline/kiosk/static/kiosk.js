@@ -42,7 +42,7 @@ function show(next) {
   $("test").hidden = !next.test_source;
   $("stop").hidden = !next.can_stop;
   const progress = Math.min(1, Math.max(0, next.progress));
-  $("arc").setAttribute("stroke-dashoffset", String(100 * (1 - progress)));
+  $("arc").setAttribute("stroke-dashoffset", String(101 * (1 - progress)));
   body.style.setProperty("--ring", ringColour(progress));
   const asks = next.phase === "form";
   if (form.hidden === asks) {

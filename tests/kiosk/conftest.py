@@ -1,0 +1,48 @@
+"""What is before the kiosk's camera: a stand-in for a person, a simulated replay, nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.camera.frame import Image
+from pipeline.demo.scene import FPS, SIZE, render_person, render_replay
+
+
+@pytest.fixture(autouse=True)
+def no_file_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def person(astronaut: Image) -> list[Image]:
+    return list(render_person(astronaut, 60))
+
+
+@pytest.fixture(scope="session")
+def replay(astronaut: Image) -> list[Image]:
+    return list(render_replay(astronaut, 60))
+
+
+@pytest.fixture(scope="session")
+def nobody() -> list[Image]:
+    rng = np.random.default_rng(1)
+    return [rng.integers(100, 140, (480, 640, 3), np.uint8) for _ in range(5)]
+
+
+@pytest.fixture(scope="session")
+def clips(
+    person: list[Image], replay: list[Image], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("kiosk clips")
+    made = {}
+    for name, frames in (("person", person), ("replay", replay)):
+        made[name] = folder / f"{name}.avi"
+        writer = cv2.VideoWriter(str(made[name]), cv2.VideoWriter.fourcc(*"MJPG"), FPS, SIZE)
+        for frame in frames:
+            writer.write(frame)
+        writer.release()
+    return made
