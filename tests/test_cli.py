@@ -201,6 +201,29 @@ def test_bad_usage_ends_with_status_2_and_an_empty_stdout(
     assert NUMBER not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("enroll", "absent"),
+        ("match", "absent_33010319900101123X.jpg", "--name", NAME, "--cert-number", NUMBER),
+        ("eval", "pad", "absent", "--out", "report"),
+        ("eval", "match", "absent", "--out", "report"),
+        ("eval", "compare", "absent", "absent"),
+        ("calibrate", "absent", "--out", "calibration.json"),
+        ("score", "--manifest", "absent"),
+    ],
+)
+def test_an_input_that_is_not_there_is_bad_usage_before_anything_is_made(
+    call: tuple[str, ...], here: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = here(*call, LIVEGATE_DATABASE=f"sqlite:///{tmp_path / 'authority.db'}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no" in done.stderr or "no report" in done.stderr
+    assert "33010319900101123X" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_source_and_missing_models_are_results_with_status_6(
     here: Callable[..., Done], clips: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.common import build_settings, emit, stderr, stdout
+from pipeline.cli.common import build_settings, emit, existing, stderr, stdout
 
 if TYPE_CHECKING:
     from pipeline.match.client import MatchClient
@@ -40,7 +40,7 @@ def match(
     from pipeline.match.outcome import unknown
 
     person = _person(name, cert_number)
-    picture = HandPicture.read(image)
+    picture = HandPicture.read(existing(image))
     with _client(endpoint) as client:
         with _told(json_lines):
             try:

@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,6 +70,22 @@ def _encodable(text: str) -> bool:
 def build_settings(**flags: Any) -> Settings:
     """Settings from the flags that were given; the others come from environment, file and defaults."""
     return Settings(**{name: value for name, value in flags.items() if value is not None})
+
+
+def existing(path: Path) -> Path:
+    """A file or folder that a command was given, looked for before anything is loaded or opened.
+
+    Not for the SOURCE of a check, whose absence is a result, nor for the files of ``score``, of which each
+    has its own line.
+
+    Raises:
+        UsageError: it is not there; the message shows its name as far as it may be shown.
+    """
+    from pipeline.camera.names import shown_path
+
+    if not path.exists():
+        raise UsageError(f"there is no file or folder {shown_path(path)}", hint="Check the path.")
+    return path
 
 
 def source_options(settings: Settings) -> SourceOptions:

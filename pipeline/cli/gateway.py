@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from pipeline.cli.common import build_settings, emit, stderr, stdout
+from pipeline.cli.common import build_settings, emit, existing, stderr, stdout
 
 DatabaseOption = Annotated[
     str | None,
@@ -52,6 +52,7 @@ def enroll(
     from pipeline.nets import open_store
     from pipeline.protocol.cert_number import CertCheck
 
+    existing(people)
     settings = build_settings(database=database, cert_check=cert_check, duplicates=duplicates)
     models = open_store(settings.models_dir, offline=settings.offline)
     gateway = open_gateway(settings.database, models=models)

@@ -33,9 +33,7 @@ def libraries_silent() -> Iterator[None]:
         return
     before.flush()
     kept = os.dup(_STDERR)
-    with open(
-        kept, "w", buffering=1, encoding=before.encoding, errors=before.errors, closefd=False
-    ) as own:
+    with open(kept, "w", buffering=1, encoding=before.encoding, errors=before.errors, closefd=False) as own:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, _STDERR)
         os.close(nowhere)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from pipeline.errors import EnrollError, FrameError
+from pipeline.errors import EnrollError, FrameError, UsageError
 from pipeline.gateway.authority import Authority, Identity
 from pipeline.gateway.faces import Embedder, FaceReading
 from pipeline.gateway.picture import PictureLimits, PictureProblem, decode_picture
@@ -213,7 +213,8 @@ def enroll(
         The report; its rows are as many as the folder's pictures or the CSV's lines.
 
     Raises:
-        EnrollError: there is no such folder or CSV, or the CSV is not one at all.
+        UsageError: there is no such folder or CSV.
+        EnrollError: the folder holds no picture, or the CSV is not one at all.
         StoreError: the database can't be written; rows before that are enrolled.
     """
     started = time.perf_counter()
@@ -235,13 +236,14 @@ def read_entries(path: Path) -> Iterator[Entry]:
     """The rows of a folder or CSV, without a look at the pictures.
 
     Raises:
-        EnrollError: there is no such folder or CSV, or the CSV is not one at all.
+        UsageError: there is no such folder or CSV.
+        EnrollError: the folder holds no picture, or the CSV is not one at all.
     """
     if path.is_dir():
         return iter(_folder(path))
     if path.is_file():
         return iter(_table(path))
-    raise EnrollError("there is no such folder or CSV file", hint="Check the path.")
+    raise UsageError("there is no such folder or CSV file", hint="Check the path.")
 
 
 def _folder(path: Path) -> list[Entry]:

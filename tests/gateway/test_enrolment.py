@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.errors import EnrollError
+from pipeline.errors import EnrollError, UsageError
 from pipeline.gateway import Duplicates, EnrollReport, FaceIndex, enroll
 from pipeline.gateway.enrolment import _SENTENCES, DUPLICATE_SCORE
 from pipeline.gateway.faces import FaceReading
@@ -123,7 +123,7 @@ def test_what_is_no_table_is_told_as_a_whole(run: Any, tmp_path: Path, content: 
 
 
 def test_a_missing_or_empty_folder_is_told(run: Any, tmp_path: Path) -> None:
-    with pytest.raises(EnrollError, match="no such"):
+    with pytest.raises(UsageError, match="no such"):
         run(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(EnrollError, match="holds no"):
