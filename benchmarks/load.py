@@ -9,66 +9,27 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any
 
 import cv2
-import numpy as np
 
+from benchmarks.load_clients import press
+from benchmarks.load_match import KEY, enrolled, service_parameters, signed
+from benchmarks.load_profile import profile
 from benchmarks.load_server import StubEmbedder
 from benchmarks.options import Options, say
 from benchmarks.postgresql import VARIABLE, postgresql
 from benchmarks.report import Book
-from benchmarks.sequence import portrait as enrolled_portrait
-from benchmarks.upload import passed, portrait
-from pipeline.errors import LivegateError
-from pipeline.gateway import Embedder, Gateway, Identity, NetEmbedder, RawRequest, open_gateway
-from pipeline.match.encode import encode_upload
+from pipeline.gateway import Embedder, NetEmbedder
 from pipeline.nets import open_store
-from pipeline.protocol.signing import AccessKey, form_encode, sign, string_to_sign
-from pipeline.service import gateway_options
-from pipeline.settings import Settings
-
-NAME, NUMBER = "样例", "11010519491231002X"
-KEY: Final = AccessKey("LGbenchmark", "benchmark-secret")
-FORM: Final = "application/x-www-form-urlencoded"
-WARM_UP_S: Final = 2.0
-PROFILED: Final = 60
-"""Matches of the profile, after as many that are not counted."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What the clients of one run saw.
-
-    Attributes:
-        ms: duration of each counted match.
-        seconds: from the first counted one to the last.
-        server_s: processor time of the server's processes meanwhile.
-        client_s: processor time of the clients' process meanwhile.
-        others_s: processor time that other programs of the machine took meanwhile.
-        wrong: answers that were no match.
-    """
-
-    ms: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    server_s: float = 0.0
-    client_s: float = 0.0
-    others_s: float = 0.0
-    wrong: int = 0
 
 
 def measure(options: Options, book: Book) -> None:
@@ -164,170 +125,6 @@ def serving(database: str, workers: int, *, stub: bool) -> Iterator[tuple[str, i
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-
-
-def press(url: str, pid: int, body: str, connections: int, seconds: float) -> Outcome:
-    """Send matches over so many connections for so long."""
-    outcome, lock = Outcome(), threading.Lock()
-    counting, over = threading.Event(), threading.Event()
-
-    def client() -> None:
-        link = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-        with contextlib.closing(link):
-            while not over.is_set():
-                content = signed(body)
-                counted = counting.is_set()
-                began = time.perf_counter()
-                link.request("POST", "/", content, {"Content-Type": FORM})
-                answer = json.loads(link.getresponse().read())
-                taken = (time.perf_counter() - began) * 1000
-                right = answer["Code"] == 200 and answer["Data"]["score"] > 80
-                with lock:
-                    if counted and right:
-                        outcome.ms.append(taken)
-                    outcome.wrong += not right
-
-    threads = [threading.Thread(target=client) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    time.sleep(WARM_UP_S)
-    began, server, own, all_of_it = time.perf_counter(), processor_s(pid), time.process_time(), busy_s()
-    counting.set()
-    time.sleep(seconds)
-    outcome.seconds = time.perf_counter() - began
-    outcome.server_s = processor_s(pid) - server
-    outcome.client_s = time.process_time() - own
-    outcome.others_s = max(0.0, busy_s() - all_of_it - outcome.server_s - outcome.client_s)
-    over.set()
-    for thread in threads:
-        thread.join()
-    return outcome
-
-
-def processor_s(pid: int) -> float:
-    """Processor time of a process and of all that it started, seconds; 0 where the system can't tell."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return 0.0
-    ticks = int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK") + sum(processor_s(int(child)) for child in children)
-
-
-def busy_s() -> float:
-    """Processor time of everything on the machine so far, seconds; 0 where the system can't tell."""
-    try:
-        fields = [int(part) for part in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    except OSError:
-        return 0.0
-    idle = fields[3] + fields[4]
-    return float(sum(fields) - idle) / os.sysconf("SC_CLK_TCK")
-
-
-def profile(gateway: Gateway, body: str, book: Book, store: str) -> None:
-    """Where the time of one match goes, by wrapping the parts of a gateway in this process."""
-    from pipeline.gateway import admission, core
-    from pipeline.gateway.store import Store
-
-    spent: dict[str, float] = {}
-
-    def timed(part: str, call: Any) -> Any:
-        def inner(*args: Any, **named: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return call(*args, **named)
-            finally:
-                spent[part] = spent.get(part, 0.0) + time.perf_counter() - began
-
-        return inner
-
-    def timed_session(call: Any) -> Any:
-        @contextlib.contextmanager
-        def inner(*args: Any, **named: Any) -> Iterator[Any]:
-            began = time.perf_counter()
-            with call(*args, **named) as session:
-                yield session
-            spent["database"] = spent.get("database", 0.0) + time.perf_counter() - began
-
-        return inner
-
-    requests = [RawRequest("POST", "/", (("content-type", FORM),), signed(body)) for _ in range(2 * PROFILED)]
-    with contextlib.ExitStack() as stack:
-        for owner, name, part in (
-            (core, "read_parameters", "parameters"),
-            (admission, "string_to_sign", "signature"),
-            (admission, "verify", "signature"),
-        ):
-            real = getattr(owner, name)
-            setattr(owner, name, timed(part, real))
-            stack.callback(setattr, owner, name, real)
-        for name in ("read", "write"):
-            real = getattr(Store, name)
-            setattr(Store, name, timed_session(real))
-            stack.callback(setattr, Store, name, real)
-        seen: list[Any] = []
-        gateway.add_watch(seen.append)
-        whole: list[float] = []
-        for number, request in enumerate(requests):
-            if number == PROFILED:
-                spent.clear()
-                seen.clear()
-            began = time.perf_counter()
-            answer = gateway.handle(request)
-            if number >= PROFILED:
-                whole.append((time.perf_counter() - began) * 1000)
-            if b'"score"' not in answer.body:
-                raise ValueError("the profile's match did not succeed")
-    for part in ("decode", "embed"):
-        spent[part] = sum(one.spent[part] for one in seen)
-    group = f"profile: {store}"
-    book.add_case(f"{group}: one match in process", group, whole, note="no socket, one thread")
-    for part, seconds in sorted(spent.items(), key=lambda item: -item[1]):
-        book.add_number(f"{group}: {part}", 100 * seconds * 1000 / sum(whole), "% of a match")
-    rest = 100 * (1 - sum(spent.values()) * 1000 / sum(whole))
-    book.add_number(f"{group}: everything else", rest, "% of a match", "JSON, base64, audit, codes, logs")
-
-
-def service_parameters() -> str:
-    """``ServiceParameters`` of a match as the client of this project sends it."""
-    picture = base64.b64encode(encode_upload(passed(portrait())).jpeg).decode("ascii")
-    fields = {"method": "match", "name": NAME, "certNumber": NUMBER, "imgbase64": picture}
-    return json.dumps(fields, ensure_ascii=False)
-
-
-def signed(service: str) -> bytes:
-    """A form body with a nonce and a time of its own."""
-    params = {
-        "Format": "JSON",
-        "Version": "2017-03-31",
-        "AccessKeyId": KEY.key_id,
-        "SignatureMethod": "HMAC-SHA1",
-        "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "SignatureVersion": "1.0",
-        "SignatureNonce": str(uuid.uuid4()),
-        "Action": "ExecuteRequest",
-        "Service": "face_verify",
-        "ServiceParameters": service,
-    }
-    params["Signature"] = sign(KEY.secret, string_to_sign("POST", params))
-    return form_encode(params)
-
-
-def enrolled(database: str, embedder: Embedder) -> Gateway:
-    """A gateway with the person of the run in it, as this embedder sees them.
-
-    Raises:
-        LivegateError: the database can't be used, or the portrait has no face.
-    """
-    gateway = open_gateway(database, embedder=embedder, options=gateway_options(Settings(database=database)))
-    gateway.access_keys.put(KEY, now=time.time())
-    reading = embedder.read(np.ascontiguousarray(enrolled_portrait()))
-    if reading is None:
-        raise LivegateError("the portrait has no face")
-    identity = Identity.of(NAME, NUMBER)
-    gateway.authority.enroll(identity, reading.embedding, embedder.model, now=time.time())
-    return gateway
 
 
 @contextlib.contextmanager

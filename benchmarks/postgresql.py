@@ -1,75 +1,124 @@
-"""A PostgreSQL for one benchmark: that of ``LIVEGATE_BENCH_POSTGRESQL_URL``, or a cluster in a new folder."""
+"""A PostgreSQL for one benchmark or one session of tests, in a folder that goes with it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 VARIABLE: Final = "LIVEGATE_BENCH_POSTGRESQL_URL"
-_PLACES: Final = ("/usr/lib/postgresql/*/bin", "/usr/local/bin", "/usr/local/pgsql/bin")
+USER: Final = "postgres"
+_OTHER_PLACES: Final = ("/usr/local/bin", "/usr/local/pgsql/bin")
+_STARTS_S: Final = 60
+_CARELESS: Final = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+    "shared_buffers": "64MB",
+}
 
 
 @contextlib.contextmanager
 def postgresql() -> Iterator[str | None]:
-    """URL of an empty database, or None where there is no PostgreSQL.
+    """URL of an empty database: that of ``LIVEGATE_BENCH_POSTGRESQL_URL``, else one of a new cluster.
 
-    A cluster that is started here has default settings (``fsync`` and ``synchronous_commit`` on), listens at
-    a socket in its folder alone, and is removed at the end. The variable's database is left as it is then.
+    None where there is no PostgreSQL. The variable's database is left as it is at the end.
     """
     given = os.environ.get(VARIABLE)
     if given:
         yield given
         return
+    with cluster() as folder:
+        yield None if folder is None else f"postgresql://{USER}@/postgres?host={folder}"
+
+
+@contextlib.contextmanager
+def cluster(*, careless: bool = False) -> Iterator[Path | None]:
+    """Start a cluster that listens at a socket in its folder alone, and remove it at the end.
+
+    Args:
+        careless: keep nothing safe, which starts, writes and stops faster; else the default settings,
+            ``fsync`` and ``synchronous_commit`` on, for whoever measures.
+
+    Yields:
+        The folder: ``host`` for a client, with `USER` and no password. None where PostgreSQL's programs, or
+        as root the user to run them, are not installed.
+    """
     initdb, server = _binary("initdb"), _binary("postgres")
-    if initdb is None or server is None:
+    who = _owner() if initdb and server else None
+    if initdb is None or server is None or who is None:
         yield None
         return
     folder = Path(tempfile.mkdtemp(prefix="livegate-pg-"))
-    who: dict[str, Any] = {}
     try:
-        if os.getuid() == 0:  # it refuses to run as root
-            entry = pwd.getpwnam("postgres")
-            os.chown(folder, entry.pw_uid, entry.pw_gid)
-            who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        make = [initdb, "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]
-        subprocess.run(make, check=True, capture_output=True, cwd=folder, **who)
-        run = [server, "-D", folder / "data", "-c", "listen_addresses=", "-k", folder]
+        if who:
+            os.chown(folder, who["user"], who["group"])
+        make = [initdb, "-D", folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C"]
+        subprocess.run(make + ["--no-sync"] * careless, check=True, capture_output=True, cwd=folder, **who)
+        options = {"listen_addresses": "", "unix_socket_directories": str(folder)}
+        options |= _CARELESS if careless else {}
         with subprocess.Popen(
-            run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **who
+            [server, "-D", folder / "data", *_flags(options)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            **who,
         ) as process:
             try:
                 _wait(folder, process)
-                yield f"postgresql://postgres@/postgres?host={folder}"
+                yield folder
             finally:
-                process.terminate()
-                process.wait(60)
+                # SIGQUIT stops without a checkpoint
+                process.send_signal(signal.SIGQUIT if careless else signal.SIGTERM)
+                process.wait(_STARTS_S)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _owner() -> dict[str, Any] | None:
+    """How a process is started as another user where this one is root, whom PostgreSQL refuses."""
+    if os.getuid() != 0:
+        return {}
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(USER)
+    except KeyError:
+        return None
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _flags(options: Mapping[str, str]) -> list[str]:
+    return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
 
 
 def _wait(folder: Path, process: subprocess.Popen[bytes]) -> None:
     import psycopg
 
-    end = time.monotonic() + 60
+    end = time.monotonic() + _STARTS_S
     while True:
         try:
-            psycopg.connect(host=str(folder), user="postgres", dbname="postgres").close()
+            psycopg.connect(host=str(folder), user=USER, dbname="postgres").close()
             return
         except psycopg.OperationalError:
             if process.poll() is not None or time.monotonic() > end:
                 raise
-            time.sleep(0.1)
+            time.sleep(0.05)
 
 
 def _binary(name: str) -> str | None:
-    found = shutil.which(name)
-    folders = [folder for place in _PLACES for folder in Path("/").glob(place.lstrip("/"))]
-    return found or next((str(folder / name) for folder in folders if (folder / name).is_file()), None)
+    """On the path, where Debian keeps it (the newest version), or where it is installed from source."""
+    debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]))
+    others = [path for folder in _OTHER_PLACES if (path := Path(folder) / name).is_file()]
+    found = debian[-1:] + others
+    return shutil.which(name) or (str(found[0]) if found else None)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -22,6 +20,8 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy.engine import URL
+
+from benchmarks.postgresql import USER, cluster
 
 STARTS_S = 60
 POSTGRESQL_HINT = "no PostgreSQL on this machine: install the package postgresql"
@@ -81,58 +81,14 @@ class PostgreSQL:
 @contextlib.contextmanager
 def run_postgresql() -> Iterator[PostgreSQL]:
     """Start a cluster that keeps nothing safe, on a socket in its own folder."""
-    initdb, server = _binary("initdb"), _binary("postgres")
-    if not (initdb and server):
-        pytest.skip(POSTGRESQL_HINT)
-    who: dict[str, Any] = {}
-    user = "postgres"
-    folder = Path(tempfile.mkdtemp(prefix="livegate-pg-"))
-    try:
-        if os.getuid() == 0:  # the server refuses to run as root
-            import pwd
-
-            try:
-                entry = pwd.getpwnam("postgres")
-            except KeyError:
-                pytest.skip(POSTGRESQL_HINT)
-            os.chown(folder, entry.pw_uid, entry.pw_gid)
-            who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        data = folder / "data"
-        subprocess.run(
-            [initdb, "-D", data, "-U", user, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-N"],
-            check=True,
-            capture_output=True,
-            cwd=folder,
-            **who,
-        )
-        options = {
-            "listen_addresses": "",
-            "unix_socket_directories": str(folder),
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
-            "autovacuum": "off",
-            "max_connections": "100",
-            "shared_buffers": "64MB",
-            "max_wal_senders": "0",
-            "wal_level": "minimal",
-        }
-        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [server, "-D", data, *settings], stdout=log, stderr=log, cwd=folder, **who
-            )
+    with cluster(careless=True) as folder:
+        if folder is None:
+            pytest.skip(POSTGRESQL_HINT)
+        started = PostgreSQL(folder, USER)
         try:
-            started = _wait(lambda: PostgreSQL(folder, user), process, (psycopg.OperationalError,))
-            try:
-                yield started
-            finally:
-                started.close()
+            yield started
         finally:
-            process.send_signal(signal.SIGQUIT)  # stop at once: nothing is worth a checkpoint
-            process.wait(STARTS_S)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            started.close()
 
 
 class RedisServer:
@@ -158,8 +114,6 @@ class RedisServer:
 @contextlib.contextmanager
 def run_redis() -> Iterator[RedisServer]:
     """Start a Redis that keeps nothing."""
-    import redis
-
     server = shutil.which("redis-server")
     if not server:
         pytest.skip(REDIS_HINT)
@@ -174,7 +128,7 @@ def run_redis() -> Iterator[RedisServer]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            started = _wait(lambda: RedisServer(port), process, (redis.ConnectionError,))
+            started = _wait(port, process)
             try:
                 yield started
             finally:
@@ -184,18 +138,14 @@ def run_redis() -> Iterator[RedisServer]:
             process.wait(STARTS_S)
 
 
-def _wait(connect: Any, process: subprocess.Popen[bytes], not_yet: tuple[type[Exception], ...]) -> Any:
+def _wait(port: int, process: subprocess.Popen[bytes]) -> RedisServer:
+    import redis
+
     ends = time.monotonic() + STARTS_S
     while True:
         try:
-            return connect()
-        except not_yet:
+            return RedisServer(port)
+        except redis.ConnectionError:
             if process.poll() is not None or time.monotonic() > ends:
                 raise
             time.sleep(0.05)
-
-
-def _binary(name: str) -> str | None:
-    """On the path, or where Debian keeps it; the newest version."""
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[4]))
-    return shutil.which(name) or (str(found[-1]) if found else None)
