@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.frame import make_vision
 from benchmarks.harness import Call, Runner, alternate
 from benchmarks.machine import pin
 from benchmarks.options import Options, say
 from benchmarks.report import Book
 from benchmarks.sequence import rendered_sequence
+from benchmarks.whole import make_vision
 from pipeline.liveness.passive import NETS
 from pipeline.nets import make_session, open_store
 from pipeline.vision import crop_batch

@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from benchmarks.frame import label
 from benchmarks.machine import pin
 from benchmarks.options import Options, say
 from benchmarks.report import Book, Series
 from benchmarks.samples import growth
 from benchmarks.sequence import FPS, rendered
 from benchmarks.start import run
+from benchmarks.whole import label
 
 POINTS: Final = 60
 KEPT: Final = 16

@@ -9,12 +9,12 @@ from itertools import islice
 
 import numpy as np
 
-from benchmarks.frame import NEVER, NOBODY, label, make_vision
 from benchmarks.machine import pin
 from benchmarks.options import Options, say
 from benchmarks.report import Book
 from benchmarks.sequence import FPS, rendered
 from benchmarks.verdict import CHECKS, LONGEST_S, clips
+from benchmarks.whole import NEVER, NOBODY, label, make_vision
 from pipeline.camera import Frame, open_source
 from pipeline.camera.frame import Image
 from pipeline.liveness.evidence import Verdict

@@ -129,6 +129,20 @@ def rendered_sequence(size: tuple[int, int], *, seed: int = 0, count: int = COUN
     return Sequence(np.stack(list(rendered(size, seed=seed, count=count))), rendered=True)
 
 
+def empty_sequence(size: tuple[int, int], *, seed: int = 0, count: int = COUNT) -> Sequence:
+    """A scene with nobody in it that stands still: a soft random picture under the noise of a sensor."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.uniform(30, 220, (9, 16, 3)).astype(np.float32)
+    scene = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+    noise = np.empty(scene.shape, np.float32)
+    images = np.empty((count, size[1], size[0], 3), np.uint8)
+    cv2.setRNGSeed(int(rng.integers(2**31)))
+    for image in images:
+        cv2.randn(noise, 0, _NOISE)
+        cv2.add(scene, noise, dst=image, dtype=cv2.CV_8U)
+    return Sequence(images, rendered=True)
+
+
 def clip_sequence(path: Path, size: tuple[int, int]) -> Sequence:
     """The first `COUNT` frames of a clip, letterboxed to a size. They stay in memory.
 

@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.frame import NEVER, Whole, label
 from benchmarks.harness import Call, Runner, alternate
 from benchmarks.machine import pin
 from benchmarks.options import Options, say
 from benchmarks.report import Book
 from benchmarks.sequence import Sequence, rendered_sequence
+from benchmarks.whole import NEVER, Whole, label
 from pipeline.camera.frame import Frame, Image, normalise_image, pixel_sha256
 from pipeline.errors import ModelError
 from pipeline.liveness.continuity import ContinuityLimits, FaceGuard

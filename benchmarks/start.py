@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.frame import label
 from benchmarks.machine import pin
 from benchmarks.options import ROOT, Options, say
 from benchmarks.report import Book
 from benchmarks.sequence import rendered
+from benchmarks.whole import label
 
 STARTS: Final = 8
 """Processes of each kind; a start takes about a second, so they are fewer than calls of a function."""

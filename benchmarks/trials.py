@@ -15,12 +15,12 @@ import onnx.version_converter
 import onnxruntime as ort
 from onnx import compose, helper
 
-from benchmarks.frame import make_vision
 from benchmarks.harness import Call, Runner, alternate
 from benchmarks.machine import pin
 from benchmarks.options import Options, say
 from benchmarks.report import Book
 from benchmarks.sequence import Sequence, rendered, rendered_sequence
+from benchmarks.whole import make_vision
 from pipeline.liveness.passive import NETS, live_log_odds
 from pipeline.nets import make_session, open_store
 from pipeline.vision import crop_batch

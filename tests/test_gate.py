@@ -28,7 +28,7 @@ from pipeline.errors import (
     SourceLostError,
     UsageError,
 )
-from pipeline.liveness.judge import Session
+from pipeline.liveness.session import Session
 from pipeline.match.client import MatchResult
 from pipeline.match.encode import Upload
 from pipeline.result import MatchOutcome, UploadInterrupted

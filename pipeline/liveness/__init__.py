@@ -8,9 +8,10 @@ from pipeline.liveness.continuity import ContinuityLimits, FaceGuard
 from pipeline.liveness.cues import CUES, Cue, CueContext, CueReading, CueRole
 from pipeline.liveness.decision import DecisionLimits, SequentialDecision
 from pipeline.liveness.evidence import Evidence, Step, Verdict, VerdictState
-from pipeline.liveness.judge import Judge, JudgeSettings, Session
+from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.liveness.livepass import LivePass
 from pipeline.liveness.passive import NETS, NetSpec, PassiveNet, PassiveScore, PassiveScorer
+from pipeline.liveness.session import Session
 
 __all__ = [
     "CUES",

@@ -9,10 +9,10 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from benchmarks.frame import Pace, Whole
 from benchmarks.pace import _run
-from benchmarks.sequence import FPS, Sequence, rendered
+from benchmarks.sequence import FPS, Sequence, empty_sequence, rendered
 from benchmarks.trials import bound, bytes_in, plain
+from benchmarks.whole import CHECK, Pace, Whole
 from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.liveness.passive import NETS
 from pipeline.nets import open_store
@@ -35,6 +35,13 @@ def test_every_frame_is_judged_where_that_is_said_and_fewer_where_the_gate_decid
         judged[pace] = whole.judged
     assert judged[Pace.EVERY] == FRAMES
     assert 3 <= judged[Pace.OPEN] <= FRAMES // 2
+
+
+def test_where_nobody_is_no_net_is_asked_and_the_next_check_begins_anew() -> None:
+    nobody = empty_sequence((640, 480), count=CHECK)
+    whole = Whole(nobody, ("livegate_pad", "fr_liveness"), 1, pace=Pace.IDLE)
+    assert all(whole(number) for number in range(2 * CHECK))
+    assert whole.judged == 0
 
 
 def test_frames_to_and_fro_stay_new_pictures_that_are_judged(sequence: Sequence) -> None:

@@ -17,8 +17,9 @@ from pipeline.camera.frame import Frame, Image
 from pipeline.demo.scene import render_person
 from pipeline.errors import ModelError, SettingsError
 from pipeline.liveness.evidence import Step
-from pipeline.liveness.judge import Judge, JudgeSettings, Session, rank
+from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.liveness.motion import BOUND
+from pipeline.liveness.session import Session, rank
 from pipeline.nets import open_store
 from pipeline.reasons import Reason
 from pipeline.settings import Settings

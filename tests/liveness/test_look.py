@@ -14,7 +14,9 @@ from pipeline.camera.frame import Frame, Image
 from pipeline.errors import SettingsError
 from pipeline.liveness.cues import CueNeed, CueReading, CueRole
 from pipeline.liveness.evidence import Step
-from pipeline.liveness.judge import LOOK_CEILING_S, Judge, JudgeSettings, Session
+from pipeline.liveness.judge import Judge, JudgeSettings
+from pipeline.liveness.look import CEILING_S, EMPTY_S
+from pipeline.liveness.session import Session
 from pipeline.reasons import Reason
 from pipeline.vision.types import View
 
@@ -107,7 +109,7 @@ def test_frames_that_are_due_are_looked_at_and_no_others_are_judged() -> None:
 @pytest.mark.parametrize("odds", [8.0, -8.0])
 def test_a_clear_face_gets_its_verdict_at_the_same_frame(odds: float) -> None:
     ends = []
-    for look_s in (0.0, LOOK_CEILING_S):
+    for look_s in (0.0, CEILING_S):
         steps = take(begin(odds, look_s=look_s), Eyes(), 20)
         ends.append(next(k for k, step in enumerate(steps) if step.verdict is not None))
         verdict = steps[-1].verdict
@@ -153,14 +155,42 @@ def test_nothing_is_passed_over_where_a_cue_wants_every_frame_or_waits_for_the_f
         assert len(eyes.frames) == 30
 
 
-def test_where_nobody_is_there_guidance_stays_and_the_deadline_comes() -> None:
+def empty_room(k: int, sigma: float = 4.0) -> Image:
+    room = np.full((96, 128, 3), 120, np.uint8) + np.arange(128, dtype=np.uint8)[None, :, None] // 2
+    noise = np.random.default_rng(k).normal(0, sigma, room.shape)
+    return np.clip(room + noise, 0, 255).astype(np.uint8)
+
+
+def test_where_nobody_is_and_nothing_moves_guidance_stays_and_looks_are_rare() -> None:
     session, eyes = begin(), Eyes(NO_FACE)
-    steps = take(session, eyes, 121)
+    steps = [session.take(frame(k, image=empty_room(k)), eyes) for k in range(121)]
     assert {step.guidance for step in steps} == {Reason.NO_FACE}
-    assert len(eyes.frames) <= 45
+    times = [f.t for f in eyes.frames]
+    assert len(times) <= 4.0 / EMPTY_S + 1
+    assert max(b - a for a, b in itertools.pairwise(times)) <= EMPTY_S + 1 / 30 + 1e-9
     verdict = steps[-1].verdict
     assert verdict is not None
     assert (verdict.state, verdict.reason) == ("undecided", Reason.NO_FACE)
+
+
+@given(st.integers(0, 13), st.integers(0, 13), st.integers(12, 120))
+def test_somebody_who_comes_in_is_looked_for_at_once(column: int, row: int, level: int) -> None:
+    session, eyes = begin(), Eyes(NO_FACE)
+    for k in range(20):
+        session.take(frame(k, image=empty_room(k)), eyes)
+    entered = empty_room(20)
+    entered[6 * row : 6 * row + 16, 8 * column : 8 * column + 16] -= np.uint8(level)
+    looks = len(eyes.frames)
+    for k in range(20, 24):  # within look_s of a look that happened to be due
+        session.take(frame(k, image=entered), eyes)
+    assert len(eyes.frames) > looks
+
+
+def test_a_face_that_can_not_be_judged_is_looked_at_again_soon() -> None:
+    session, eyes = begin(), Eyes(view(faces=2))
+    steps = [session.take(frame(k, image=empty_room(k)), eyes) for k in range(60)]
+    assert {step.guidance for step in steps} == {Reason.SEVERAL_FACES}
+    assert 15 <= len(eyes.frames) <= 25
 
 
 def test_time_that_runs_backwards_is_looked_at() -> None:
@@ -170,7 +200,7 @@ def test_time_that_runs_backwards_is_looked_at() -> None:
     assert len(eyes.frames) == 2
 
 
-@pytest.mark.parametrize("look_s", [-0.01, LOOK_CEILING_S + 0.01, math.nan, math.inf])
+@pytest.mark.parametrize("look_s", [-0.01, CEILING_S + 0.01, math.nan, math.inf])
 def test_looking_less_often_than_the_guard_was_measured_for_is_refused(look_s: float) -> None:
     with pytest.raises(SettingsError, match="look_s"):
-        JudgeSettings(look_s=look_s)
+        begin(look_s=look_s)
