@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -44,6 +45,24 @@ class FakeEmbedder:
         )
         small -= small.mean()
         return FaceReading(small / max(float(np.linalg.norm(small)), 1e-6), 100.0, 1, 0.0)
+
+
+class WaitingEmbedder(FakeEmbedder):
+    """The same after a wait, so that a request is known to run.
+
+    Attributes:
+        entered: set when a picture came.
+        leave: to be set to let it go; otherwise it goes after `longest_s`.
+    """
+
+    def __init__(self, longest_s: float = 30.0) -> None:
+        self.entered, self.leave = threading.Event(), threading.Event()
+        self._longest_s = longest_s
+
+    def read(self, image: np.ndarray) -> FaceReading | None:
+        self.entered.set()
+        self.leave.wait(self._longest_s)
+        return super().read(image)
 
 
 def face_picture(seed: int, size: int = 96) -> np.ndarray:
@@ -169,6 +188,7 @@ def kit() -> Any:
         now = NOW
         name, number = NAME, NUMBER
         embedder = FakeEmbedder
+        waiting_embedder = WaitingEmbedder
         picture = staticmethod(face_picture)
         jpeg = staticmethod(jpeg)
         base64 = staticmethod(base64_jpeg)

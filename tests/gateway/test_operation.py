@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,15 +128,8 @@ def test_a_stop_makes_it_unready_at_once_and_checks_are_not_repeated_for_everybo
 def test_health_and_readiness_do_not_wait_for_busy_threads(make_caller: Any, kit: Any) -> None:
     import asyncio
 
-    entered, leave = threading.Event(), threading.Event()
-
-    class Slow(kit.embedder):
-        def read(self, image: Any) -> Any:
-            entered.set()
-            leave.wait(30)
-            return super().read(image)
-
-    caller = make_caller(embedder=Slow())
+    embedder = kit.waiting_embedder()
+    caller = make_caller(embedder=embedder)
     kit.enroll(caller, 1)
     app = make_app(caller.gateway, workers=1, waiting=1)
     service = {"method": "match", "name": kit.name, "certNumber": kit.number}
@@ -146,9 +138,9 @@ def test_health_and_readiness_do_not_wait_for_busy_threads(make_caller: Any, kit
     async def scenario() -> list[int]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
             first = asyncio.create_task(client.post("/", content=body, headers=[kit.form]))
-            await asyncio.to_thread(entered.wait, 30)
+            await asyncio.to_thread(embedder.entered.wait, 30)
             seen = [(await client.get(path)).status_code for path in ("/healthz", "/readyz")]
-            leave.set()
+            embedder.leave.set()
             return [*seen, (await first).json()["Code"]]
 
     assert asyncio.run(scenario()) == [200, 200, 200]

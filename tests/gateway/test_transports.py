@@ -6,7 +6,6 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -175,15 +174,8 @@ def test_a_caller_that_leaves_does_no_harm(caller: Any, caplog: Any) -> None:
 
 
 def test_too_many_at_once_are_answered_as_unavailable(make_caller: Any, kit: Any) -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    class Slow(kit.embedder):
-        def read(self, image: Any) -> Any:
-            entered.set()
-            leave.wait(30)
-            return super().read(image)
-
-    caller = make_caller(embedder=Slow())
+    embedder = kit.waiting_embedder()
+    caller = make_caller(embedder=embedder)
     kit.enroll(caller, 1)
     app = make_app(caller.gateway, workers=1, waiting=1)
     service = {
@@ -199,9 +191,9 @@ def test_too_many_at_once_are_answered_as_unavailable(make_caller: Any, kit: Any
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
             params = caller.signed(caller.params(service))
             first = asyncio.create_task(client.post("/", content=form_encode(params), headers=[caller_form]))
-            await asyncio.to_thread(entered.wait, 30)
+            await asyncio.to_thread(embedder.entered.wait, 30)
             second = await client.get("/?Format=JSON")
-            leave.set()
+            embedder.leave.set()
             return await first, second
 
     import asyncio
@@ -212,15 +204,8 @@ def test_too_many_at_once_are_answered_as_unavailable(make_caller: Any, kit: Any
 
 
 def test_a_stop_finishes_what_runs(make_caller: Any, kit: Any) -> None:
-    entered = threading.Event()
-
-    class Slow(kit.embedder):
-        def read(self, image: Any) -> Any:
-            entered.set()
-            time.sleep(0.5)
-            return super().read(image)
-
-    caller = make_caller(embedder=Slow())
+    embedder = kit.waiting_embedder(longest_s=0.5)
+    caller = make_caller(embedder=embedder)
     kit.enroll(caller, 1)
     answers: list[httpx.Response] = []
     service = {
@@ -238,7 +223,7 @@ def test_a_stop_finishes_what_runs(make_caller: Any, kit: Any) -> None:
 
         thread = threading.Thread(target=send)
         thread.start()
-        assert entered.wait(30)
+        assert embedder.entered.wait(30)
     thread.join(30)
     assert answers[0].json()["Code"] == 200
     with pytest.raises(httpx.ConnectError):
