@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.gateway.opening import KEY_FILE_VARIABLE
-from pipeline.settings import SECRETS_VARIABLE, ServeSettings, Settings
+from pipeline.settings import SECRETS_VARIABLE, ServeSettings, Settings, default_database
 
 DEPLOY = Path(__file__).resolve().parents[2] / "docs" / "deploy"
 COMPOSE = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
@@ -45,6 +45,13 @@ def test_the_unit_gives_settings_that_are_accepted(monkeypatch: Any, tmp_path: P
     settings = Settings()
     assert settings.database == "postgresql://livegate@db/livegate"
     assert (settings.serve.workers, settings.serve.log_form) == (2, "json")
+
+
+def test_the_unit_s_own_database_lies_where_the_unit_may_write(monkeypatch: Any) -> None:
+    for name, value in re.findall(r"^Environment=(XDG_\w+)=(.*)$", UNIT, re.MULTILINE):
+        monkeypatch.setenv(name, value)
+    state = re.findall(r"^StateDirectory=(.*)$", UNIT, re.MULTILINE)
+    assert default_database() == f"sqlite:////var/lib/{state[0]}/authority.db"
 
 
 def test_services_wait_for_more_than_a_stop_takes() -> None:
