@@ -151,4 +151,4 @@ def _count(kept: list[Paced]) -> tuple[int, int]:
 
 
 def _mib(sequence: Sequence) -> float:
-    return sequence.images.nbytes / 2**20
+    return sum(image.nbytes for image in sequence.images) / 2**20

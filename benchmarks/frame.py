@@ -95,7 +95,7 @@ def _one(options: Options, book: Book, sequence: Sequence) -> None:
         _add_ours(options, sequence, runners, about)
         if sequence.rendered:  # a net's time does not depend on its input, nor much else on where it is from
             _add_floor(options, runners, about)
-        shared = SharedFrames(sequence.images)
+        shared = SharedFrames(np.stack(sequence.images))
         stack.callback(shared.close)
         _add_peers(options, book, stack, shared, boxes, runners, about)
         say(f"  {group}: {len(runners)} cases in turn")

@@ -27,12 +27,22 @@ class Sequence:
     """Frames in memory, shown forwards and backwards without end.
 
     Attributes:
-        images: uint8 (n, height, width, 3), BGR.
+        images: uint8 (height, width, 3), BGR, each in memory of its own as a camera's are.
         rendered: True where this project drew them, False for a clip's.
     """
 
-    images: Image
+    images: tuple[Image, ...]
     rendered: bool
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self.images[0].shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self.images[0].shape[0])
 
     @property
     def name(self) -> str:
@@ -42,7 +52,7 @@ class Sequence:
     @property
     def size(self) -> str:
         """WIDTHxHEIGHT."""
-        return f"{self.images.shape[2]}x{self.images.shape[1]}"
+        return f"{self.width}x{self.height}"
 
     def index(self, number: int) -> int:
         """Which frame call ``number`` sees: 0 1 2 ... n-1 n-2 ... 1 0 1, so no frame follows itself."""
@@ -54,6 +64,7 @@ class Sequence:
         No camera gives one picture twice, and a picture that was judged is not judged again.
         """
         image = self.images[self.index(number)]
+        image.setflags(write=True)
         image[0, 0] = number & 255, number >> 8 & 255, number >> 16 & 255
         return Frame(image, t=number / FPS, seq=number)
 
@@ -126,7 +137,7 @@ def _at_size(frame: Image, size: tuple[int, int], rng: np.random.Generator) -> I
 @cache
 def rendered_sequence(size: tuple[int, int], *, seed: int = 0, count: int = COUNT) -> Sequence:
     """Rendered frames of the person."""
-    return Sequence(np.stack(list(rendered(size, seed=seed, count=count))), rendered=True)
+    return Sequence(tuple(rendered(size, seed=seed, count=count)), rendered=True)
 
 
 def empty_sequence(size: tuple[int, int], *, seed: int = 0, count: int = COUNT) -> Sequence:
@@ -135,12 +146,12 @@ def empty_sequence(size: tuple[int, int], *, seed: int = 0, count: int = COUNT) 
     coarse = rng.uniform(30, 220, (9, 16, 3)).astype(np.float32)
     scene = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
     noise = np.empty(scene.shape, np.float32)
-    images = np.empty((count, size[1], size[0], 3), np.uint8)
     cv2.setRNGSeed(int(rng.integers(2**31)))
-    for image in images:
+    images = []
+    for _ in range(count):
         cv2.randn(noise, 0, _NOISE)
-        cv2.add(scene, noise, dst=image, dtype=cv2.CV_8U)
-    return Sequence(images, rendered=True)
+        images.append(np.asarray(cv2.add(scene, noise, dtype=cv2.CV_8U), dtype=np.uint8))
+    return Sequence(tuple(images), rendered=True)
 
 
 def clip_sequence(path: Path, size: tuple[int, int]) -> Sequence:
@@ -159,7 +170,7 @@ def clip_sequence(path: Path, size: tuple[int, int]) -> Sequence:
     capture.release()
     if len(images) < 2:
         raise ValueError("the clip can't be read, or has fewer than two frames")
-    return Sequence(np.stack(images), rendered=False)
+    return Sequence(tuple(images), rendered=False)
 
 
 def letterbox(image: Image, size: tuple[int, int]) -> Image:

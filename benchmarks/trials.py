@@ -55,9 +55,7 @@ def measure(options: Options, book: Book) -> None:
     size = options.sizes[0]
     with tempfile.TemporaryDirectory() as folder:
         subjects = list(_subjects(options, rendered_sequence(size, seed=options.seed)))
-        ranges = Sequence(
-            np.stack(list(rendered(size, seed=options.seed + 1, count=QUANTISED_ON))), rendered=True
-        )
+        ranges = Sequence(tuple(rendered(size, seed=options.seed + 1, count=QUANTISED_ON)), rendered=True)
         fitted = {subject.name: subject.feeds for subject in _subjects(options, ranges)}
         for subject in subjects:
             _forms(options, book, subject, fitted[subject.name], Path(folder))

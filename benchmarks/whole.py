@@ -58,7 +58,7 @@ class Pace(Enum):
 
 def shown_at(pace: Pace, sequence: Sequence, seed: int) -> Sequence:
     """What a pace is timed on: the sequence, or one of its size that has new frames for a whole check."""
-    size = sequence.images.shape[2], sequence.images.shape[1]
+    size = sequence.width, sequence.height
     if pace is Pace.OPEN:
         return rendered_sequence(size, seed=seed, count=CHECK)
     return empty_sequence(size, seed=seed, count=CHECK) if pace is Pace.IDLE else sequence

@@ -49,6 +49,14 @@ class Frame:
         """Pixels."""
         return int(self.image.shape[1])
 
+    @property
+    def owned(self) -> bool:
+        """True where the pixels are in memory of their own, so that they are read-only for everybody.
+
+        False for a view of a buffer that somebody else may still write to.
+        """
+        return self.image.base is None
+
     def sha256(self) -> str:
         """SHA-256 over ``"{height}x{width}:bgr8:"`` and the pixel bytes, as 64 hex digits."""
         return pixel_sha256(self.image)

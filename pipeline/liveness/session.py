@@ -112,8 +112,7 @@ class Session:
 
     def _pass_over(self, frame: Frame) -> Step:
         if self._decision.verdict is None:
-            self._before = frame
-            cues = self._cues.pass_over(frame)
+            cues = self._cues.pass_over(frame if frame.owned else seal(frame))
             if cues.veto is not None:
                 self._decision.veto(frame.t, cues.veto, cues.values)
                 self._guidance = cues.veto

@@ -48,7 +48,7 @@ def test_costs_are_the_sum_of_their_parts_and_free_where_prices_are_none() -> No
 
 
 def test_paced_source_shows_the_newest_frame_and_counts_what_was_missed() -> None:
-    images = np.zeros((4, 8, 8, 3), np.uint8)
+    images = tuple(np.zeros((8, 8, 3), np.uint8) for _ in range(4))
     began = time.monotonic()
     with Paced(Sequence(images, rendered=True), began, 0) as source:
         first = next(source)

@@ -22,7 +22,7 @@ FRAMES = 14
 
 @pytest.fixture(scope="module")
 def sequence() -> Sequence:
-    return Sequence(np.stack(list(rendered((640, 480), count=FRAMES))), rendered=True)
+    return Sequence(tuple(rendered((640, 480), count=FRAMES)), rendered=True)
 
 
 def test_every_frame_is_judged_where_that_is_said_and_fewer_where_the_gate_decides(

@@ -142,3 +142,11 @@ def test_the_digest_covers_size_and_pixels_in_row_order() -> None:
     mirrored = image[:, ::-1]
     assert pixel_sha256(mirrored) == hashlib.sha256(b"20x30:bgr8:" + mirrored.tobytes()).hexdigest()
     assert pixel_sha256(image.reshape(30, 20, 3)) != expected
+
+
+def test_a_frame_owns_what_no_one_else_can_write_to() -> None:
+    buffer = np.zeros((16, 20, 3), np.uint8)
+    assert not Frame(buffer[:], t=0.0, seq=0).owned
+    assert Frame(buffer, t=0.0, seq=0).owned
+    with pytest.raises(ValueError, match="read-only"):
+        buffer[0] = 1

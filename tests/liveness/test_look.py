@@ -136,6 +136,16 @@ def test_cues_of_the_stream_see_the_frames_that_are_passed_over() -> None:
     assert last.reason is Reason.FROZEN_SOURCE
 
 
+def test_a_source_that_reuses_its_buffer_is_not_taken_for_a_frozen_one() -> None:
+    session, eyes = begin(), Eyes()
+    buffer = np.empty_like(PICTURE)
+    for k in range(30):
+        buffer[:] = noisy(k)
+        verdict = session.take(Frame(buffer.view(), t=k / 30, seq=k), eyes).verdict
+        assert verdict is None
+    assert len(eyes.frames) < 30
+
+
 def test_a_loop_is_seen_at_its_third_turn_whatever_frames_are_looked_at() -> None:
     session, eyes = begin(deadline_s=60.0), Eyes()
     reasons = []
