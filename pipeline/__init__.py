@@ -75,3 +75,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """So that ``help`` and completion know the names before they are loaded."""
+    return sorted({*globals(), *__all__})
