@@ -71,7 +71,7 @@ class JudgeSettings:
         target_apcer, target_bpcer, min_frames, min_time_s, deadline_s: see `DecisionLimits`, which also holds
             the floors.
         max_loss: see `DecisionLimits`.
-        look_s: see `Looks`; 0 looks for a face in every frame.
+        look_s: see `Looks`.
         threads: onnxruntime threads for each net.
         provider: execution provider of each net, see `pipeline.nets.make_session`.
         calibration: file of `livegate calibrate` to use on top of the shipped calibration.
@@ -86,8 +86,8 @@ class JudgeSettings:
     min_frames: int = FRAMES_FLOOR
     min_time_s: float = TIME_FLOOR_S
     deadline_s: float = 4.0
-    max_loss: float = 0.02
-    look_s: float = 0.08
+    max_loss: float = 0.03
+    look_s: float = 0.085
     threads: int = 1
     provider: str = "cpu"
     calibration: Path | None = None

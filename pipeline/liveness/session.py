@@ -103,12 +103,11 @@ class Session:
 
     def _rests(self, frame: Frame) -> bool:
         """True where the frame need not be looked at."""
-        if self._cues.every:
+        if not self._looks.can_wait(frame) or self._cues.every:
             return False
         could_be_judged = self._guidance is None
-        if could_be_judged and (self._pending or self._decision.due(frame.t, pending=False, candidate=False)):
-            return False
-        return self._looks.can_wait(frame)
+        due = self._pending or self._decision.due(frame.t, pending=False, candidate=False)
+        return not (could_be_judged and due)
 
     def _pass_over(self, frame: Frame) -> Step:
         if self._decision.verdict is None:

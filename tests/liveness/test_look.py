@@ -75,21 +75,21 @@ def take(session: Session, eyes: Eyes, count: int, fps: float = 30.0) -> list[St
 
 
 @given(st.sampled_from([5.0, 10.0, 15.0, 25.0, 30.0, 60.0, 120.0]), st.sampled_from([0.0, 0.03, 0.08, 0.1]))
-def test_looks_are_never_further_apart_than_look_s_and_a_frame(fps: float, look_s: float) -> None:
+def test_looks_are_never_further_apart_than_look_s_or_a_frame(fps: float, look_s: float) -> None:
     eyes = Eyes()
     take(begin(look_s=look_s, deadline_s=60.0), eyes, 40, fps)
     times = [f.t for f in eyes.frames]
     assert times[0] == 0
-    assert max(b - a for a, b in itertools.pairwise(times)) <= look_s + 1 / fps + 1e-9
+    assert max(b - a for a, b in itertools.pairwise(times)) <= max(look_s + 2e-3, 1 / fps + 1e-9)
     if look_s == 0:
         assert len(times) == 40
 
 
-def test_an_open_check_at_30_fps_looks_at_half_of_the_frames_or_less() -> None:
+def test_an_open_check_at_30_fps_looks_at_every_second_frame_or_so() -> None:
     eyes = Eyes()
     steps = take(begin(), eyes, 100)
     assert all(step.verdict is None for step in steps)
-    assert 30 <= len(eyes.frames) <= 50
+    assert 45 <= len(eyes.frames) <= 60
     assert sum(step.evidence is not None for step in steps) >= 10
 
 
@@ -176,8 +176,8 @@ def test_where_nobody_is_and_nothing_moves_guidance_stays_and_looks_are_rare() -
     steps = [session.take(frame(k, image=empty_room(k)), eyes) for k in range(121)]
     assert {step.guidance for step in steps} == {Reason.NO_FACE}
     times = [f.t for f in eyes.frames]
-    assert len(times) <= 4.0 / EMPTY_S + 1
-    assert max(b - a for a, b in itertools.pairwise(times)) <= EMPTY_S + 1 / 30 + 1e-9
+    assert len(times) <= 10
+    assert max(b - a for a, b in itertools.pairwise(times)) <= EMPTY_S + 2e-3
     verdict = steps[-1].verdict
     assert verdict is not None
     assert (verdict.state, verdict.reason) == ("undecided", Reason.NO_FACE)
@@ -200,7 +200,7 @@ def test_a_face_that_can_not_be_judged_is_looked_at_again_soon() -> None:
     session, eyes = begin(), Eyes(view(faces=2))
     steps = [session.take(frame(k, image=empty_room(k)), eyes) for k in range(60)]
     assert {step.guidance for step in steps} == {Reason.SEVERAL_FACES}
-    assert 15 <= len(eyes.frames) <= 25
+    assert 28 <= len(eyes.frames) <= 32
 
 
 def test_time_that_runs_backwards_is_looked_at() -> None:
