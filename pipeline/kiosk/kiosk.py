@@ -58,6 +58,7 @@ class Kiosk:
         opener: opens the camera; called again after each loss.
         options: see `KioskOptions`.
         service: answers ``match`` in verify mode instead of the settings' endpoint; closed with the kiosk.
+        nets: loaded before, of the same settings.
 
     Attributes:
         app: the ASGI application.
@@ -74,11 +75,12 @@ class Kiosk:
         options: KioskOptions | None = None,
         *,
         service: Service | None = None,
+        nets: LoadedNets | None = None,
     ) -> None:
         options = options or KioskOptions()
         self._settings = settings
         self._board = Board(screens.CAMERA)
-        nets = LoadedNets(settings)
+        nets = nets or LoadedNets(settings)
         announced: Announced | None = None
         if settings.mode == "verify":
             if service is None:

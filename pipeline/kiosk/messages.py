@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from pipeline.errors import UsageError
 
@@ -41,7 +41,14 @@ class PersonForm(_Message):
     type: Literal["person"]
     name: str = Field(min_length=1, max_length=128, repr=False)
     number: str = Field(min_length=1, max_length=64, repr=False)
-    consent: Literal[True]
+    consent: bool
+
+    @field_validator("consent")
+    @classmethod
+    def _ticked(cls, value: bool) -> bool:
+        if value is not True:
+            raise ValueError("the box is not ticked")
+        return value
 
 
 Message = Seen | Painted | Stop | PersonForm

@@ -104,14 +104,14 @@ class Access:
 
 def host_name(header: str) -> str | None:
     """Name or address of a ``Host`` header, in lower case and without port; None if it is malformed."""
-    if not header or any(character in header for character in " \t/@\\?#,"):
+    if not header or not header.isascii() or any(character in header for character in " \t/@\\?#,"):
         return None
     try:
         parts = urlsplit(f"//{header}")
         _ = parts.port
     except ValueError:
         return None
-    return parts.hostname or None
+    return (parts.hostname or "").lower() or None
 
 
 def _is_address(name: str) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +24,15 @@ from pipeline.camera.source import SourceBase
 from pipeline.errors import SourceOpenError
 from pipeline.kiosk import Access, Kiosk, KioskOptions, Pace
 from pipeline.kiosk import running as serving
+from pipeline.loaded import LoadedNets
 from pipeline.match.client import MatchResult
 from pipeline.match.encode import Upload
 from pipeline.match.person import Person
-from pipeline.settings import Settings
+from pipeline.settings import Mode, Settings
 
 NAME, NUMBER = "欧阳样例", "11010519491231002X"
+QUIET = logging.getLogger("the test's own page")  # it would tell all that it sends
+QUIET.setLevel(logging.CRITICAL)
 QUICK = Pace(result_s=0.5, face_s=5.0, leave_s=5.0)
 LIVE = SourceInfo(kind="device", name="test camera", live=True, trusted=False, reason="a test's")
 
@@ -176,7 +181,8 @@ def running(kiosk: Kiosk) -> Iterator[httpx.Client]:
 def page_of(client: httpx.Client, **script: Any) -> Iterator[ScriptedPage]:
     """A connected page."""
     origin = str(client.base_url).rstrip("/")
-    with connect(f"ws{origin[4:]}/socket", origin=Origin(origin), close_timeout=1, proxy=None) as socket:
+    url = f"ws{origin[4:]}/socket"
+    with connect(url, origin=Origin(origin), close_timeout=1, proxy=None, logger=QUIET) as socket:
         yield ScriptedPage(socket, **script)
 
 
@@ -186,7 +192,17 @@ def make_kiosk(
     options: KioskOptions | None = None,
     **settings: Any,
 ) -> Kiosk:
-    wanted = {"mode": "liveness" if service is None else "verify", **settings}
+    mode: Mode = "liveness" if service is None else "verify"
     return Kiosk(
-        Settings(**wanted), opener, options or KioskOptions(Access("127.0.0.1"), QUICK), service=service
+        Settings(mode=mode, **settings),
+        opener,
+        options or KioskOptions(Access("127.0.0.1"), QUICK),
+        service=service,
+        nets=nets_of(mode),
     )
+
+
+@functools.cache
+def nets_of(mode: Mode) -> LoadedNets:
+    """The nets of all tests' kiosks: loading them takes longer than a check."""
+    return LoadedNets(Settings(mode=mode))

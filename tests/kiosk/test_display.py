@@ -1,4 +1,4 @@
-"""The page as the flash's screen: colours count once they are acknowledged, within bounds that no page sets."""
+"""The page as the flash's screen: colours count once acknowledged, within bounds that no page sets."""
 
 from __future__ import annotations
 
@@ -114,9 +114,10 @@ def mesh(astronaut: Image) -> F32:
     return face.landmarks
 
 
-def flash(
-    astronaut: Image, mesh: F32, page: Callable[[PageDisplay, Colour, SimDisplay, float], None]
-) -> FlashVerdict:
+Page = Callable[[PageDisplay, Colour, SimDisplay, float], None]
+
+
+def flash(astronaut: Image, mesh: F32, page: Page) -> FlashVerdict:
     """One run in simulated time. The page paints what the light is, and acknowledges, or does not."""
     setting = Setting(ambient=200.0, seed=3)
     rng = np.random.default_rng([0, 17])

@@ -13,22 +13,22 @@ from pipeline.liveness.flash.safety import flash_safety
 
 from .support import Camera, ScriptedPage, make_kiosk, page_of, running
 
+Paint = Callable[[dict[str, Any]], bool]
 
-def result_of(
-    person: list[Image], paint: Callable[[dict[str, Any]], bool]
-) -> tuple[dict[str, Any], ScriptedPage]:
-    with running(make_kiosk(Camera(person), flash=True)) as client, page_of(client, paint=paint) as page:
+
+def result_of(moving: list[Image], paint: Paint) -> tuple[dict[str, Any], ScriptedPage]:
+    with running(make_kiosk(Camera(moving), flash=True)) as client, page_of(client, paint=paint) as page:
         return page.until("result"), page
 
 
-def test_the_colours_are_announced_can_be_stopped_and_hold_no_flash(person: list[Image]) -> None:
+def test_the_colours_are_announced_can_be_stopped_and_hold_no_flash(moving: list[Image]) -> None:
     shown: list[tuple[float, tuple[int, int, int]]] = []
 
     def paint(colour: dict[str, Any]) -> bool:
         shown.append((time.monotonic(), tuple(colour["rgb"])))
         return True
 
-    result, page = result_of(person, paint)
+    result, page = result_of(moving, paint)
     idle = next(screen for screen in page.screens if screen["phase"] == "idle")
     assert "颜色" in idle["hint_zh"]
     assert "desk" in idle["hint_en"]
@@ -37,18 +37,25 @@ def test_the_colours_are_announced_can_be_stopped_and_hold_no_flash(person: list
     assert numbers == sorted(set(numbers))
     assert len(shown) > 40
     assert flash_safety(shown).none
-    # a picture set in motion answers to no colour
-    assert (result["code"], result["reason"], result["outcome"]) == (1003, "no_flash_proof", "again")
+    # a picture set in motion answers to no colour; and it may be refused for beginning again
+    assert (result["code"], result["reason"]) in {(1003, "no_flash_proof"), (2006, "injected_source")}
 
 
-def test_two_checks_show_different_colours(person: list[Image]) -> None:
-    runs = [[colour["rgb"] for colour in result_of(person, lambda _: True)[1].colours] for _ in range(2)]
-    assert runs[0] != runs[1]
+def test_two_checks_show_different_colours(moving: list[Image]) -> None:
+    def some_of(_: int) -> list[Any]:
+        with running(make_kiosk(Camera(moving), flash=True)) as client, page_of(client) as page:
+            while len(page.colours) < 25:
+                page.hear()
+            return [colour["rgb"] for colour in page.colours]
+
+    first, second = map(some_of, range(2))
+    assert first[0] == second[0]  # the resting grey
+    assert first != second
 
 
 @pytest.mark.parametrize("answers", ["never", "late"])
 def test_a_page_that_does_not_paint_in_time_ends_the_check_undecided(
-    answers: str, person: list[Image]
+    answers: str, moving: list[Image]
 ) -> None:
     def paint(colour: dict[str, Any]) -> bool:
         if answers == "late":
@@ -56,13 +63,13 @@ def test_a_page_that_does_not_paint_in_time_ends_the_check_undecided(
             return True
         return False
 
-    result, page = result_of(person, paint)
+    result, page = result_of(moving, paint)
     assert (result["code"], result["reason"]) == (1003, "no_flash_proof")
     assert len(page.colours) < 30
 
 
-def test_a_stop_by_the_person_ends_it_and_tells_the_other_way(person: list[Image]) -> None:
-    kiosk = make_kiosk(Camera(person), flash=True)
+def test_a_stop_by_the_person_ends_it_and_tells_the_other_way(moving: list[Image]) -> None:
+    kiosk = make_kiosk(Camera(moving), flash=True)
     with running(kiosk) as client:
         stopped: list[ScriptedPage] = []
 
