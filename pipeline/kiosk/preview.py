@@ -1,4 +1,7 @@
-"""The preview: the newest frame as a small JPEG. It is sent to the one page and kept nowhere."""
+"""The preview: the newest frame as a small JPEG. It is sent to the one page and kept nowhere.
+
+What it costs is in docs/adr/0025.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,12 @@ def encode_preview(image: Image) -> bytes:
     Raises:
         FrameError: OpenCV can't encode it.
     """
-    height, width = image.shape[:2]
-    small = image
+    step = max(1, image.shape[1] // WIDTH)
+    small = np.ascontiguousarray(image[::step, ::step])  # a preview may alias; averaging a large frame is dear
+    height, width = small.shape[:2]
     if width > WIDTH:
         size = (WIDTH, max(1, round(height * WIDTH / width)))
-        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     done, data = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
     if not done:
         raise FrameError("the preview can't be encoded")
