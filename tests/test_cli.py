@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -280,6 +282,22 @@ def test_interrupted_run_ends_with_a_result(
     result = lines(done)[-1]
     assert (done.returncode, result["event"], result["code"]) == (4, "result", 1003)
     assert (result["reason"], result["passed"], result["frame_sha256"]) == ("interrupted", False, None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_ended_by_a_signal_ends_with_a_result(number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a camera that never sends a picture
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/stream"
+        command = [sys.executable, "-m", "pipeline", "run", url, "--mode", "liveness", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()  # the check waits for its first frame from now on
+            with connection:
+                process.send_signal(number)
+                out, err = process.communicate(timeout=60)
+    result = json.loads(out.splitlines()[-1])
+    assert (process.returncode, result["event"], result["code"]) == (4, "result", 1003)
+    assert (result["reason"], result["passed"]) == ("interrupted", False)
+    assert "Traceback" not in err
 
 
 def test_run_interrupted_while_the_service_is_asked_ends_as_an_answer_that_never_came(

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.cli.common import ProviderOption, build_settings, emit, source_options, stderr, stdout
+from pipeline.cli.common import (
+    ProviderOption,
+    build_settings,
+    emit,
+    sigterm_interrupts,
+    source_options,
+    stderr,
+    stdout,
+)
 from pipeline.errors import LivegateError
 from pipeline.result import Guidance, Result, UploadInterrupted
 
@@ -59,8 +67,8 @@ def run(
     LIVEGATE_ACCESS_KEY_FILE names; never from a flag.
 
     Exit status: 0 passed (1000), 3 rejected (2006), 4 interrupted or undecided (1003), 5 network (2002),
-    6 system error (1001), 2 bad usage. Ctrl-C ends with 4, and with 5 (outcome_unknown) where a picture
-    may have been sent.
+    6 system error (1001), 2 bad usage. Ctrl-C and SIGTERM end with 4, and with 5 (outcome_unknown) where
+    a picture may have been sent.
 
     The first camera, liveness only: livegate run 0
 
@@ -86,7 +94,7 @@ def run(
         person.check_cert_number(CertCheck(settings.cert_check))
     result: Result
     try:
-        with Gate(settings) as gate:
+        with sigterm_interrupts(), Gate(settings) as gate:
             gate.validate(person=person, consent=consent)
             events = gate.events(
                 open_source(source, options=source_options(settings)), person=person, consent=consent
