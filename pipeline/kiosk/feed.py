@@ -138,7 +138,9 @@ class Feed:
                 if tap.ended or self._stopping or self._round > tap.round:
                     return None
                 if self._round == tap.round:
-                    if self._slot is not None and self._slot[0] > after and self._slot[0] > tap.first:
+                    if self._slot is not None and self._slot[0] > max(after, tap.first):
+                        if self._info != tap.info:  # what was judged by its source is not of this one
+                            raise SourceLostError("another camera answers than when the check began")
                         self._changed.notify_all()
                         return self._slot
                     if self._over:

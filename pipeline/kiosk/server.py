@@ -115,7 +115,10 @@ def serve_kiosk(
         False where the service had not answered when the kiosk stopped, see `Kiosk.close`.
     """
     if not is_loopback(host):
-        log.warning("listening beyond this machine, without TLS: put a TLS proxy in front for the operator")
+        log.warning(
+            "listening beyond this machine, without TLS: put a TLS proxy in front, or the operator's token, "
+            "and with a screen elsewhere names, ID numbers and pictures, travel in clear"
+        )
     with listener:
         kiosk.start()
         try:

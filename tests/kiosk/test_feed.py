@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from pipeline.camera.frame import Image
 from pipeline.errors import SourceLostError, SourceOpenError
 from pipeline.kiosk.feed import Feed
 
-from .support import Camera
+from .support import LIVE, Camera
 
 WAIT_S = 20.0
 
@@ -120,6 +121,32 @@ def test_a_source_that_does_not_open_is_tried_again_and_told(started: Callable[.
     until(lambda: feed.error is not None or feed.newest() is not None)
     until(lambda: feed.newest() is not None)
     assert (len(tries), feed.error, feed.stalled) == (3, None, False)
+
+
+def test_a_camera_put_in_another_s_place_gives_a_check_no_frame(started: Callable[..., Feed]) -> None:
+    """The gate judges a source once, at the check's begin: what is opened after that must be the same."""
+    first, other = Camera(numbered(3)), Camera(numbered(3), replace(LIVE, name="another camera"))
+    opening, go_on = threading.Event(), threading.Event()
+
+    def opener() -> object:
+        if first.opened == 0:
+            return first()
+        opening.set()
+        go_on.wait(WAIT_S)
+        return other()
+
+    feed = started(opener)
+    until(lambda: feed.newest() is not None)
+    first.absent = True
+    assert opening.wait(WAIT_S)
+    tap = feed.tap()
+    assert tap.info.name == "test camera"
+    go_on.set()
+    with pytest.raises(SourceLostError):
+        next(tap)
+    with feed.tap() as again:
+        assert again.info.name == "another camera"
+        next(again)
 
 
 def test_a_driver_that_breaks_does_not_end_the_thread(started: Callable[..., Feed]) -> None:
