@@ -19,6 +19,9 @@ below its bound in 1 of 1,135 pairs 0.06 to 0.085 s apart, in 3 of 338 at 0.1 s 
 EMPTY_S: Final = 0.5
 """Nor may a picture without a face go unlooked at for longer, however still it stands."""
 _SLACK_S: Final = 1e-3
+_FADING: Final = 0.95
+"""Of the longest time between frames, from one frame to the next: at 30 frames a second one that came 0.1 s
+late is forgotten after 13."""
 STILL: Final = 3.0
 """Grey levels. No cell of a made-up scene that stands still changes by more under noise of 6 levels (2.4 at
 most), nor of 4 and JPEG of quality 60 (2.8). In the labelled clips of people one does within 0.1 s: in all
@@ -43,6 +46,7 @@ class Looks:
         self._look_s = look_s
         self._looked: float | None = None
         self._shown: float | None = None
+        self._step = 0.0
         self._empty: F32 | None = None
 
     def looked(self, frame: Frame, view: View) -> None:
@@ -54,13 +58,14 @@ class Looks:
     def can_wait(self, frame: Frame) -> bool:
         """Whether the look can wait for the next frame, as far as time and stillness go.
 
-        The next frame is taken to come as soon after this one as this one came after the one before. Time
-        that runs backwards, or is no number, can't wait. To be asked about every frame.
+        The next frame is taken to come as late as any of the last ones did, a late one being forgotten by and
+        by (`_FADING`). Time that runs backwards, or is no number, can't wait. To be asked about every frame.
         """
         before, self._shown = self._shown, frame.t
         if self._looked is None or before is None or not self._looked <= before < frame.t:
             return False
-        until = frame.t + (frame.t - before) - self._looked - _SLACK_S
+        self._step = max(frame.t - before, _FADING * self._step)
+        until = frame.t + self._step - self._looked - _SLACK_S
         if until <= self._look_s:
             return self._look_s > 0
         if self._empty is None or not until <= EMPTY_S:

@@ -85,6 +85,16 @@ def test_looks_are_never_further_apart_than_look_s_or_a_frame(fps: float, look_s
         assert len(times) == 40
 
 
+def test_frames_that_come_late_at_times_are_all_looked_at() -> None:
+    session, eyes, t, times = begin(deadline_s=60.0), Eyes(), 0.0, []
+    for k in range(60):
+        t += 0.1 if k % 6 == 5 else 1 / 30
+        session.take(Frame(noisy(k), t=t, seq=k), eyes)
+        times.append(t)
+    late = [f.t for f in eyes.frames if f.t > times[6]]
+    assert max(b - a for a, b in itertools.pairwise(late)) <= 0.1 + 1e-9
+
+
 def test_an_open_check_at_30_fps_looks_at_every_second_frame_or_so() -> None:
     eyes = Eyes()
     steps = take(begin(), eyes, 100)
