@@ -20,7 +20,7 @@ def no_file_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture(scope="session")
 def moving(astronaut: Image) -> list[Image]:
     """A stand-in, for checks that last: what begins again sooner is refused as a loop."""
-    return list(render_person(astronaut, 110))
+    return list(render_person(astronaut, 150))
 
 
 @pytest.fixture(scope="session")

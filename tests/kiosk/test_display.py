@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.flash_scene import Setting, SimCamera, SimDisplay
-from benchmarks.flash_sim import view_of
-from pipeline.camera.frame import Image
 from pipeline.kiosk.display import ROUND_TRIP_S, Colour, PageDisplay
-from pipeline.liveness.flash import FlashChallenge, FlashSession, FlashVerdict
-from pipeline.nets import open_store
-from pipeline.vision import Vision
-from pipeline.vision.types import F32
 
 RGB = (1, 2, 3)
 
@@ -102,72 +92,3 @@ def test_no_acknowledgement_makes_an_overdue_colour_count(steps: list[str | int 
                 open_since = [(n, at) for n, at in open_since if n > step]
         else:
             hand.now += float(step)
-
-
-# ---- a session over it, before the simulated camera ------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def mesh(astronaut: Image) -> F32:
-    face = Vision(open_store()).look(astronaut).face
-    assert face is not None
-    return face.landmarks
-
-
-Page = Callable[[PageDisplay, Colour, SimDisplay, float], None]
-
-
-def flash(astronaut: Image, mesh: F32, page: Page) -> FlashVerdict:
-    """One run in simulated time. The page paints what the light is, and acknowledges, or does not."""
-    setting = Setting(ambient=200.0, seed=3)
-    rng = np.random.default_rng([0, 17])
-    camera, screen = SimCamera(astronaut, mesh, setting), SimDisplay()
-    given: list[Colour] = []
-    display = PageDisplay(lambda colour: given.append(colour) or True, lambda: screen.now)
-    session = FlashSession(display, FlashChallenge(rng.bytes(32)), rng=rng)
-    k = done = 0
-    while session.verdict is None:
-        screen.now = k / setting.fps
-        frame, seen = camera.frame(screen.now, screen)
-        session.update(frame, view_of(seen))
-        for colour in given[done:]:
-            page(display, colour, screen, screen.now)
-        done = len(given)
-        k += 1
-        assert k < 200
-    return session.verdict
-
-
-def test_a_page_that_paints_and_acknowledges_lets_a_head_prove_itself(astronaut: Image, mesh: F32) -> None:
-    def page(display: PageDisplay, colour: Colour, screen: SimDisplay, now: float) -> None:
-        screen.log.append((now, colour.rgb))
-        screen.now = now + 0.04
-        display.acknowledge(colour.number)
-        screen.now = now
-
-    assert flash(astronaut, mesh, page).state == "proved"
-
-
-def test_a_page_that_only_says_that_it_paints_proves_nothing(astronaut: Image, mesh: F32) -> None:
-    def page(display: PageDisplay, colour: Colour, screen: SimDisplay, now: float) -> None:
-        display.acknowledge(colour.number)
-
-    assert flash(astronaut, mesh, page).state != "proved"
-
-
-def test_a_page_that_paints_and_says_nothing_is_not_used(astronaut: Image, mesh: F32) -> None:
-    def page(display: PageDisplay, colour: Colour, screen: SimDisplay, now: float) -> None:
-        screen.log.append((now, colour.rgb))
-
-    verdict = flash(astronaut, mesh, page)
-    assert (verdict.state, verdict.why) == ("not_used", "the display declined")
-
-
-def test_a_stop_in_the_middle_ends_the_run_unproved(astronaut: Image, mesh: F32) -> None:
-    def page(display: PageDisplay, colour: Colour, screen: SimDisplay, now: float) -> None:
-        screen.log.append((now, colour.rgb))
-        display.acknowledge(colour.number)
-        if now > 1.5:
-            display.cancel()
-
-    assert flash(astronaut, mesh, page).state == "not_used"

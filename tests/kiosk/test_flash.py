@@ -10,7 +10,11 @@ import pytest
 
 from pipeline.camera.frame import Image
 from pipeline.liveness.flash.safety import flash_safety
+from pipeline.nets import open_store
+from pipeline.vision import Vision
+from pipeline.vision.types import F32
 
+from .lit import LitScene
 from .support import Camera, ScriptedPage, make_kiosk, page_of, running
 
 Paint = Callable[[dict[str, Any]], bool]
@@ -87,3 +91,39 @@ def test_a_stop_by_the_person_ends_it_and_tells_the_other_way(moving: list[Image
             assert len(page.colours) < 60
             # nobody who has just stopped the colours gets them again while standing there
             assert page.until("idle")["zh"] == "谢谢"
+
+
+# ---- before a camera that sees the page's light; simulated ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def landmarks(moving: list[Image]) -> F32:
+    face = Vision(open_store()).look(moving[0]).face
+    assert face is not None
+    return face.landmarks
+
+
+def lit_result(scene: LitScene, turn: Callable[[list[int]], list[int]] = list) -> dict[str, Any]:
+    """One check before a face under the colours that the page has on."""
+
+    def paint(colour: dict[str, Any]) -> bool:
+        scene.show(turn(colour["rgb"]))
+        return True
+
+    with running(make_kiosk(Camera(scene), flash=True)) as client, page_of(client, paint=paint) as page:
+        return page.until("result")
+
+
+def test_a_head_that_answers_to_the_page_s_colours_passes(moving: list[Image], landmarks: F32) -> None:
+    result = lit_result(LitScene(moving, landmarks))
+    assert (result["code"], result["reason"]) == (1000, None)
+
+
+def test_a_sheet_that_answers_to_them_does_not(moving: list[Image], landmarks: F32) -> None:
+    result = lit_result(LitScene(moving, landmarks, flat=True))
+    assert (result["code"], result["reason"]) == (1003, "no_flash_proof")
+
+
+def test_a_head_that_answers_to_other_colours_does_not(moving: list[Image], landmarks: F32) -> None:
+    result = lit_result(LitScene(moving, landmarks), turn=lambda rgb: rgb[::-1])
+    assert result["code"] in {1003, 2006}
