@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.gateway.opening import KEY_FILE_VARIABLE
 from pipeline.settings import SECRETS_VARIABLE, ServeSettings, Settings, default_database
@@ -139,5 +140,4 @@ def test_proxies_keep_no_request_lines_and_believe_no_client() -> None:
 
 
 def test_the_compose_file_is_yaml() -> None:
-    yaml = pytest.importorskip("yaml", reason="no YAML parser is installed")
     assert set(yaml.safe_load(COMPOSE)["services"]) == {"gateway", "postgres", "redis", "proxy"}
