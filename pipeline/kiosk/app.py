@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from importlib import resources
 from typing import Final
 
@@ -37,17 +38,14 @@ def read_static(name: str) -> str:
     return (resources.files("pipeline.kiosk") / "static" / name).read_text(encoding="utf-8")
 
 
-def person_page(mode: str, consent: tuple[str, str]) -> str:
-    """The person's page with the mode and the consent's text in it.
+def person_page(consent: tuple[str, str]) -> str:
+    """The person's page with the consent's text in it.
 
     Args:
-        mode: ``liveness`` or ``verify``.
         consent: what the person agrees to, Chinese and English.
     """
-    from html import escape
-
     page = read_static("index.html")
-    for mark, text in (("{mode}", mode), ("{consent_zh}", consent[0]), ("{consent_en}", consent[1])):
+    for mark, text in (("{consent_zh}", consent[0]), ("{consent_en}", consent[1])):
         page = page.replace(mark, escape(text))
     return page
 

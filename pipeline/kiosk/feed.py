@@ -59,7 +59,9 @@ class Feed:
         self._round = 0
         self._over = True
         self._error: LivegateError | None = None
+        self._told = ""
         self._info: SourceInfo | None = None
+        self._source: Source | None = None
         self._number = 0
         self._slot: tuple[int, Frame] | None = None
         self._slot_at = clock()
@@ -76,6 +78,9 @@ class Feed:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+            source = self._source
+        if source is not None:
+            source.close()  # the thread may be waiting in it
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
 
@@ -184,7 +189,7 @@ class Feed:
         try:
             with self._opener() as source:
                 with self._changed:
-                    self._info = source.info
+                    self._info, self._source = source.info, source
                 self._pump(source)
                 stored = not source.info.live
                 if stored:
@@ -198,9 +203,11 @@ class Feed:
         except Exception as error:  # a fault of a driver must not end the kiosk
             log.error("the camera's thread met %s", type(error).__name__)
             problem = SourceLostError("the camera's driver failed")
-        log.warning("no camera: %s", problem.message)
+        if problem.message != self._told:  # once, not at every try
+            log.warning("no camera: %s", problem.message)
+        self._told = problem.message
         with self._changed:
-            self._error = problem
+            self._error, self._source = problem, None
         return False
 
     def _pump(self, source: Source) -> None:
@@ -215,6 +222,7 @@ class Feed:
                     now = self._clock()
                 if self._leave():
                     return
+                self._told = ""
                 self._number += 1
                 self._slot = (self._number, frame)
                 self._slot_at = now

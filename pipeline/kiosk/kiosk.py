@@ -103,7 +103,7 @@ class Kiosk:
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="kiosk preview")
         door = PageDoor(self._board, self._feed, self._encoder, self._person, options.consent_form)
         overview = Overview(settings, nets, self._board, self._feed, self.tally, door.preview_times)
-        page = person_page(settings.mode, options.consent)
+        page = person_page(options.consent)
         self.app: Final[Starlette] = make_app(door, overview, options.access, page)
 
     def start(self) -> None:

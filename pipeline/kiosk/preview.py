@@ -32,9 +32,7 @@ def encode_preview(image: Image) -> bytes:
         FrameError: OpenCV can't encode it.
     """
     step = max(1, image.shape[1] // WIDTH)
-    small = np.ascontiguousarray(
-        image[::step, ::step]
-    )  # averaging a large frame is dear
+    small = np.ascontiguousarray(image[::step, ::step])  # averaging a large frame is dear
     height, width = small.shape[:2]
     if width > WIDTH:
         size = (WIDTH, max(1, round(height * WIDTH / width)))

@@ -17,7 +17,7 @@ from pipeline.liveness.flash.regions import POINTS, neighbours, point_normals
 from pipeline.liveness.flash.safety import linear
 from pipeline.vision.types import F32
 
-SHARE = 0.35
+SHARE = 0.2
 """Of the light on the face that is the screen's while it shows the resting grey."""
 BEHIND = 0.1
 """Of the screen's light on the face, what reaches the wall."""

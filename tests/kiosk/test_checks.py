@@ -10,6 +10,8 @@ import pytest
 from pipeline import open_source
 from pipeline.camera.frame import Image
 from pipeline.kiosk import Access, KioskOptions, Pace
+from pipeline.liveness.livepass import LivePass
+from pipeline.match.encode import Upload, encode_upload
 from pipeline.reasons import Reason
 
 from .support import Camera, FakeService, make_kiosk, page_of, running
@@ -235,6 +237,26 @@ def test_a_stop_during_the_check_is_told_as_one_and_nothing_is_sent(person: list
         page.say(type="stop")
         result = page.until("result")
     assert (result["code"], result["reason"], result["outcome"]) == (1003, "interrupted", "again")
+    assert service.sent == []
+
+
+def test_a_stop_in_the_moment_of_the_pass_sends_nothing(
+    person: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = FakeService()
+    kiosk = make_kiosk(Camera(person), service, allow_test_source=True)
+    encode = encode_upload
+
+    def stopped_meanwhile(live_pass: LivePass) -> Upload:
+        kiosk._board.ask_stop()
+        return encode(live_pass)
+
+    monkeypatch.setattr("pipeline.match.encode.encode_upload", stopped_meanwhile)
+    with running(kiosk) as client, page_of(client) as page:
+        page.until("form")
+        page.fill_in()
+        result = page.until("result")
+    assert (result["code"], result["reason"]) == (1003, "interrupted")
     assert service.sent == []
 
 

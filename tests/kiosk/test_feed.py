@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.camera import SyntheticSource
+from pipeline.camera import Frame, SyntheticSource
 from pipeline.camera.frame import Image
 from pipeline.errors import SourceLostError, SourceOpenError
 from pipeline.kiosk.feed import Feed
@@ -147,6 +147,40 @@ def test_a_camera_put_in_another_s_place_gives_a_check_no_frame(started: Callabl
     with feed.tap() as again:
         assert again.info.name == "another camera"
         next(again)
+
+
+def test_closing_frees_a_camera_that_gives_nothing(
+    started: Callable[..., Feed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(SyntheticSource):
+        def __next__(self) -> Frame:
+            opened.set()
+            self._closed.wait(WAIT_S)
+            raise StopIteration
+
+    opened = threading.Event()
+    source = Silent([], LIVE)
+    feed = started(lambda: source)
+    assert opened.wait(WAIT_S)
+    feed.close()
+    assert source.closed
+    assert not feed._thread.is_alive()
+
+
+def test_a_camera_that_stays_away_is_logged_once(
+    started: Callable[..., Feed], caplog: pytest.LogCaptureFixture
+) -> None:
+    camera = Camera(numbered(3))
+    camera.absent = True
+    tries = []
+
+    def opener() -> object:
+        tries.append(1)
+        return camera()
+
+    started(opener)
+    until(lambda: len(tries) > 3)
+    assert caplog.text.count("not there") == 1
 
 
 def test_a_driver_that_breaks_does_not_end_the_thread(started: Callable[..., Feed]) -> None:

@@ -110,7 +110,9 @@ def lit_result(scene: LitScene, turn: Callable[[list[int]], list[int]] = list) -
         scene.show(turn(colour["rgb"]))
         return True
 
-    with running(make_kiosk(Camera(scene), flash=True)) as client, page_of(client, paint=paint) as page:
+    # the nets want longer under coloured light; here it is the flash that is looked at
+    kiosk = make_kiosk(Camera(scene), flash=True, target_apcer=0.05)
+    with running(kiosk) as client, page_of(client, paint=paint) as page:
         return page.until("result")
 
 

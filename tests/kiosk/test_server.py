@@ -183,7 +183,7 @@ def test_pages_are_whole_hold_no_foreign_address_and_nothing_inline(person: list
 def test_the_consent_s_text_is_the_operator_s_and_is_escaped(person: list[Image]) -> None:
     from pipeline.kiosk.app import person_page
 
-    page = person_page("verify", ("同意 <script>", 'agree "&'))
+    page = person_page(("同意 <script>", 'agree "&'))
     assert "同意 &lt;script&gt;" in page
     assert "agree &quot;&amp;" in page
     assert "<script>" not in page

@@ -63,8 +63,18 @@ function announce(next, before) {
   if (text === spoken && before && before.phase === next.phase) return;
   spoken = text;
   const result = next.phase === "result";
-  $(result ? "alert" : "polite").textContent = text;
-  $(result ? "polite" : "alert").textContent = "";
+  $(result ? "alert" : "polite").replaceChildren(
+    spokenPart("zh-CN", [next.zh, next.hint_zh]),
+    spokenPart("en", [next.en, next.hint_en]),
+  );
+  $(result ? "polite" : "alert").replaceChildren();
+}
+
+function spokenPart(lang, sentences) {
+  const part = document.createElement("span");
+  part.lang = lang;
+  part.textContent = `${sentences.filter(Boolean).join(" ")} `;
+  return part;
 }
 
 function away(zh, en, hintZh, hintEn) {
