@@ -160,5 +160,7 @@ def running(kiosk: Kiosk, host: str = "127.0.0.1", port: int = 0) -> Iterator[st
 
 
 def _url(host: str, listener: socket.socket) -> str:
+    """Under which this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - shown, not listened at
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{listener.getsockname()[1]}"

@@ -17,6 +17,11 @@ def no_file_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def short_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.kiosk.server.GOODBYE_S", 0.05)
+
+
 @pytest.fixture(scope="session")
 def moving(astronaut: Image) -> list[Image]:
     """A stand-in, for checks that last: what begins again sooner is refused as a loop."""

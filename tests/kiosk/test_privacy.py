@@ -83,7 +83,7 @@ def test_the_operator_sees_codes_reasons_and_times(person: list[Image]) -> None:
     assert entry["test_source"] is True
     camera = told["camera"]
     assert (camera["state"], camera["trusted"], camera["id"]) == ("running", False, "unknown:test camera")
-    assert 5 < camera["frame_rate"] < 40
+    assert 0 < camera["frame_rate"] < 40
     assert told["times"]["gate_frame_ms"] > 0
     assert told["times"]["preview_ms"] > 0
     assert {model["name"] for model in told["models"]} >= {"face_detector", "face_mesh", "fr_liveness"}

@@ -126,8 +126,8 @@ def test_beyond_this_machine_the_token_of_a_file_opens_the_operator_s_pages(
     file.write_text(TOKEN + "\n")
     variables = {"LIVEGATE_KIOSK__OPERATOR_TOKEN_FILE": str(file)}
     with livegate("--host", "0.0.0.0", "--source", clips["person"], **variables) as (process, told):
-        url = f"http://127.0.0.1:{told['url'].rpartition(':')[2]}"
-        with httpx.Client(base_url=url, timeout=30) as client:
+        assert told["url"].startswith("http://127.0.0.1:")
+        with httpx.Client(base_url=told["url"], timeout=30) as client:
             assert client.get("/operator.json").status_code == 401
             assert client.get("/operator.json", auth=("operator", TOKEN)).status_code == 200
             assert client.get("/healthz").status_code in (200, 503)
