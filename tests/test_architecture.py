@@ -39,7 +39,7 @@ MEETING_PLACES = {
     "__main__",
     "result",
 }
-"""Modules at the top that may see several rooms; of the rooms only ``device`` and ``kiosk`` come after them."""
+"""Modules at the top that may see several rooms; only ``device`` and ``kiosk`` come after them."""
 
 
 def imported_rooms(path: Path) -> set[str]:
