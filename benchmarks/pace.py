@@ -1,4 +1,4 @@
-"""What changes where nets see only frames that are due: verdicts, their time, S, how often nets are asked."""
+"""What changes where faces are looked for, and nets asked, only when due: verdicts, their time, S."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from benchmarks.machine import pin
 from benchmarks.options import Options, say
 from benchmarks.report import Book
 from benchmarks.sequence import FPS, rendered
-from benchmarks.verdict import CHECKS, LONGEST_S, clips
+from benchmarks.verdict import LONGEST_S, clips
 from benchmarks.whole import NEVER, NOBODY, label, make_vision
 from pipeline.camera import Frame, open_source
 from pipeline.camera.frame import Image
@@ -22,6 +23,9 @@ from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.nets import open_store
 from pipeline.settings import Settings
 from pipeline.vision import View
+
+CHECKS: Final = 8
+"""Of each kind of rendered source; each runs four times."""
 
 
 def measure(options: Options, book: Book) -> None:

@@ -39,7 +39,7 @@ from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.liveness.motion import BOUND, face_grey, motion_ratio
 from pipeline.liveness.passive import PassiveScorer, fuse
 from pipeline.nets import open_store
-from pipeline.vision import Vision
+from pipeline.vision import View, Vision
 
 ROOT = Path(__file__).resolve().parents[1]
 NOISE = (0.5, 1, 2, 4, 8)
@@ -245,6 +245,15 @@ def show_judge(args: argparse.Namespace) -> None:
     scorer = PassiveScorer([folds.of("faces") for folds in nets.values()], load_calibration(nets))
     judge = Judge(store, JudgeSettings(nets=tuple(nets), target_apcer=args.apcer), scorer=scorer)
     vision = Vision(store)
+    start, face_at = 0.0, None
+
+    def see(frame: Frame) -> View:
+        nonlocal start, face_at
+        view = vision.see(frame)
+        face_at = frame.t if face_at is None and view.face is not None else face_at
+        start = time.thread_time()
+        return view
+
     for row, _, frames in clips(args.data):
         vision.reset()
         session = judge.begin("benchmark", live=False)
@@ -252,10 +261,7 @@ def show_judge(args: argparse.Namespace) -> None:
         guidance: dict[str, int] = {}
         spent: list[float] = []
         for frame in frames:
-            view = vision.see(frame)
-            face_at = frame.t if face_at is None and view.face is not None else face_at
-            start = time.thread_time()
-            step = session.observe(frame, view)
+            step = session.take(frame, see)
             if step.evidence is not None:
                 spent.append((time.thread_time() - start) * 1e3)
             if step.guidance is not None:

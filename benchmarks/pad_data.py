@@ -10,6 +10,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from pipeline.camera.frame import Frame
+from pipeline.camera import Frame, open_source
 from pipeline.evaluation.intervals import Rate
 from pipeline.liveness.passive import NETS, PassiveNet, fuse
 from pipeline.nets import ModelStore, open_store
@@ -203,18 +204,14 @@ def fit_half(stills: Stills) -> NDArray[np.bool_]:
 
 
 def read_clip(path: Path, limit: int = 400) -> tuple[float, list[Frame]]:
-    """Frames per second and up to ``limit`` frames of a clip, timed by its frame rate."""
-    capture = cv2.VideoCapture(str(path))
-    fps = float(capture.get(cv2.CAP_PROP_FPS)) or 30.0
-    frames: list[Frame] = []
-    while len(frames) < limit:
-        ok, image = capture.read()
-        if not ok:
-            break
-        pixels = np.ascontiguousarray(image, dtype=np.uint8)
-        frames.append(Frame(pixels, t=len(frames) / fps, seq=len(frames)))
-    capture.release()
-    return fps, frames
+    """Mean frames per second and up to ``limit`` frames of a clip, with the times that the gate sees.
+
+    Those of the file's frames: a rate that a file claims can be twice the true one.
+    """
+    with open_source(str(path)) as source:
+        frames = list(islice(source, limit))
+    seconds = frames[-1].t - frames[0].t if frames else 0.0
+    return (len(frames) - 1) / seconds if seconds > 0 else 30.0, frames
 
 
 def clips(data: Path) -> Iterator[tuple[dict[str, str], float, list[Frame]]]:

@@ -16,7 +16,7 @@ from benchmarks.sequence import CLIPS, FPS, rendered
 from pipeline import Gate, Settings, open_source
 from pipeline.camera import Frame, Source, SourceInfo, SyntheticSource
 
-CHECKS: Final = 8
+CHECKS: Final = 24
 """Checks of each kind of rendered source, each with a seed of its own."""
 LONGEST_S: Final = 5
 

@@ -75,9 +75,12 @@ def split(people: Iterable[tuple[str, bool, bool]], seed: int) -> frozenset[str]
 
 def sums(t: F64, llr: F64, limits: DecisionLimits) -> F64:
     """The decision's sum S after each judged frame, see `pipeline.liveness.decision`: float64 (k,)."""
-    weights = np.ones_like(llr)
+    weights = np.zeros_like(llr)
     weights[1:] = np.tanh(np.diff(np.maximum.accumulate(t)) / (2 * limits.tau_s))
-    return np.asarray(np.cumsum(weights * llr) / (1 + (np.cumsum(weights) - 1) * limits.rho))
+    between = np.zeros_like(llr)
+    between[1:] = weights[1:] * (llr[:-1] + llr[1:]) / 2
+    summed = (llr[:1] + llr) / 2 + np.cumsum(between)
+    return np.asarray(summed / (1 + np.cumsum(weights) * limits.rho))
 
 
 def clip_verdict(t: F64, llr: F64, start: float, limits: DecisionLimits) -> VerdictState:

@@ -98,6 +98,8 @@ class FaceGuard:
         self._patch: F32 | None = None
         self._track = -1
         self._t = 0.0
+        self.alike = 1.0
+        """Correlation of the last two faces that were compared; 1 before there were two."""
 
     @property
     def started(self) -> bool:
@@ -147,7 +149,8 @@ class FaceGuard:
         known = view.face.track_id == self._track
         wanted = self._limits.min_correlation if known else self._limits.min_correlation_new_track
         patch = face_patch(frame.image, view.face.five)
-        alike = self._patch is not None and correlation(self._patch, patch) >= wanted
+        self.alike = 1.0 if self._patch is None else correlation(self._patch, patch)
+        alike = self._patch is not None and self.alike >= wanted
         if not alike and not (self._first is not None and self.is_first_face(frame, view)):
             return True
         self._remember(frame, view.face, patch)

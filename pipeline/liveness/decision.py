@@ -6,14 +6,17 @@ wanted APCER, beta the wanted BPCER. Frames of one check are not independent, so
 With llr_i the frames' own ratios, the model "one value for each check, plus noise that fades with time"
 gives
 
-    w_1 = 1,  w_i = tanh((t_i - t_(i-1)) / (2 tau))
-    S = sum(w_i llr_i) / (1 + (sum(w_i) - 1) rho)
+    w_i = tanh((t_i - t_(i-1)) / (2 tau)),  W = 1 + sum(w_i)
+    S = ((llr_1 + llr_n) / 2 + sum(w_i (llr_(i-1) + llr_i) / 2)) / (1 + (W - 1) rho)
 
-The first is the weight of a sample in the mean of an AR(1) process, (1 - phi) / (1 + phi) with
-phi = exp(-dt / tau) and tau its correlation time; the second the effective size n / (1 + (n - 1) rho) of n
-samples with intraclass correlation rho, the share of the variance that lies between checks (L. Kish, Survey
-Sampling, 1965). So S never leaves [min llr, max llr] / rho however long one looks: an attack that looks a
-little live for four seconds does not pass by adding up.
+The numerator is W times the best linear estimate of the mean of an AR(1) process with correlation time tau,
+phi_i = exp(-(t_i - t_(i-1)) / tau), by generalised least squares: the inverse of its covariance, summed over
+rows, gives the first and the last sample 1 / (1 + phi), i.e. (1 + w) / 2, and one between two intervals half
+of both their w; W is what they sum to, the size of an independent sample that is worth as much. The
+denominator makes it the effective size W / (1 + (W - 1) rho) of samples with intraclass correlation rho, the
+share of the variance that lies between checks (L. Kish, Survey Sampling, 1965). So S never leaves
+[min llr, max llr] / rho however long one looks: an attack that looks a little live for four seconds does not
+pass by adding up. And the first frame is worth no more than the last.
 
 For the same reason not every frame is worth the nets' time: `SequentialDecision.due` says which one is.
 """
@@ -118,7 +121,9 @@ class SequentialDecision:
         self._now = 0.0
         self._first_judged: float | None = None
         self._last_judged = 0.0
-        self._sum = 0.0
+        self._first = 0.0
+        self._last = 0.0
+        self._between = 0.0
         self._weight = 0.0
         self._judged = 0
         self._votes: Counter[Reason] = Counter()
@@ -138,7 +143,10 @@ class SequentialDecision:
     @property
     def total(self) -> float:
         """S, natural log; 0 before the first judged frame."""
-        return self._sum / (1 + (self._weight - 1) * self.limits.rho) if self._judged else 0.0
+        if not self._judged:
+            return 0.0
+        summed = (self._first + self._last) / 2 + self._between
+        return summed / (1 + (self._weight - 1) * self.limits.rho)
 
     @property
     def progress(self) -> float:
@@ -270,13 +278,14 @@ class SequentialDecision:
 
     def _add(self, evidence: Evidence) -> None:
         if self._first_judged is None:
-            self._first_judged = self._last_judged = self._now
-            weight = 1.0
+            self._first_judged = self._now
+            self._first = evidence.llr
+            self._weight = 1.0
         else:
             weight = math.tanh((self._now - self._last_judged) / (2 * self.limits.tau_s))
-            self._last_judged = self._now
-        self._sum += weight * evidence.llr
-        self._weight += weight
+            self._between += weight * (self._last + evidence.llr) / 2
+            self._weight += weight
+        self._last_judged, self._last = self._now, evidence.llr
         self._judged += 1
         self._votes[Reason.UNDECIDED] += 1
 
@@ -293,7 +302,7 @@ class SequentialDecision:
     def _soonest(self, sign: int, goal: float) -> float:
         limits = self.limits
         return soonest_s(
-            sign * self._sum,
+            sign * (self._first / 2 + self._between) + limits.bound / 2,
             self._weight,
             goal,
             rho=limits.rho,

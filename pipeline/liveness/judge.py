@@ -87,7 +87,7 @@ class JudgeSettings:
     min_time_s: float = TIME_FLOOR_S
     deadline_s: float = 4.0
     max_loss: float = 0.03
-    look_s: float = 0.085
+    look_s: float = 0.1
     threads: int = 1
     provider: str = "cpu"
     calibration: Path | None = None

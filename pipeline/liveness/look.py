@@ -16,6 +16,11 @@ CEILING_S: Final = 0.1
 of two looks, which grow unlike as heads move: in 8 labelled clips the correlation of one face with itself is
 below its bound in 1 of 1,135 pairs 0.06 to 0.085 s apart, in 3 of 338 at 0.1 s and in 15 of 1,122 at 0.12 to
 0.14 s (``python -m benchmarks.look_gap``)."""
+CALM: Final = 0.9
+"""Correlation of the faces of two looks below which the face moves too fast for the next look to wait. With
+it, looks up to 0.1 s apart break off as many checks as looks at every frame do, over the labelled clips from
+eight beginnings each: 0 of live people and 8 of attacks; with 0.8 or without it, 8 and 16 of live people (the
+same command)."""
 EMPTY_S: Final = 0.5
 """Nor may a picture without a face go unlooked at for longer, however still it stands."""
 _SLACK_S: Final = 1e-3

@@ -1,6 +1,6 @@
 """How long a check can go without asking the nets again.
 
-The decision weighs a frame by how much the noise has faded since the last one, ``w = tanh(dt / (2 tau))``, so
+The decision weighs an interval by how much the noise has faded in it, ``w = tanh(dt / (2 tau))``, so
 frames close together hardly add to each other. Two consequences, both used by `SequentialDecision.due`:
 
 * Frames dt apart carry ``tanh(x) / x`` of what the same stretch of video carries at any higher rate, with
@@ -31,12 +31,12 @@ def gap_s(tau_s: float, loss: float) -> float:
 def soonest_s(total: float, weight: float, goal: float, *, rho: float, tau_s: float, bound: float) -> float:
     """Time after the last judged frame before which no further frame can lift S to a goal.
 
-    S is ``total / (1 + (weight - 1) rho)``. A frame of weight w that says ``bound`` makes it
+    Further frames that say ``bound`` at most, with w the sum of their intervals' weights, make S at most
     ``(total + w bound) / (1 + (weight - 1 + w) rho)``; solved for the w that reaches the goal, and w taken
-    for ``dt / (2 tau)``, which it never exceeds, also not as the sum of several frames' weights.
+    for ``dt / (2 tau)``, which it never exceeds.
 
     Args:
-        total: sum of weighted ratios so far.
+        total: numerator of S as if the last ratio were ``bound``: the newest frame's takes its place.
         weight: sum of weights so far, 1 or more.
         goal: above 0; for the lower bound give ``-total`` and ``-goal``.
         rho: share of the variance that lies between checks, in (0, 1].

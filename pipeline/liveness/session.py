@@ -14,7 +14,7 @@ from pipeline.liveness.decision import SequentialDecision
 from pipeline.liveness.evidence import Evidence, Step, Verdict
 from pipeline.liveness.injection import grid_digest
 from pipeline.liveness.livepass import seal
-from pipeline.liveness.look import Looks
+from pipeline.liveness.look import CALM, Looks
 from pipeline.liveness.passive import PassiveScore
 from pipeline.reasons import Reason
 from pipeline.vision import Face, Quality, View
@@ -64,9 +64,9 @@ class Session:
     def take(self, frame: Frame, see: Callable[[Frame], View]) -> Step:
         """Take the next frame, and look at it where that is worth vision's time.
 
-        A frame is passed over where the next look can wait (`Looks`), unless it could be judged and is due,
-        or a confirming cue still waits for what the face does. The cues of the stream see every frame all
-        the same, and what is passed over is neither judged nor uploaded.
+        A frame is passed over where the next look can wait (`Looks`), unless it could be judged and is due, a
+        confirming cue still waits for what the face does, or the face moves fast (`CALM`). The cues of the
+        stream see every frame all the same, and what is passed over is neither judged nor uploaded.
 
         Args:
             frame: as the source gave it.
@@ -103,7 +103,7 @@ class Session:
 
     def _rests(self, frame: Frame) -> bool:
         """True where the frame need not be looked at."""
-        if not self._looks.can_wait(frame) or self._cues.every:
+        if not self._looks.can_wait(frame) or self._cues.every or self._guard.alike < CALM:
             return False
         could_be_judged = self._guidance is None
         due = self._pending or self._decision.due(frame.t, pending=False, candidate=False)

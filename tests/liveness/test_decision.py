@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -157,6 +158,38 @@ def test_weak_evidence_never_adds_up_to_a_pass() -> None:
     assert verdict is not None
     assert verdict.state == "undecided"
     assert verdict.elapsed_ms == pytest.approx(4000)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-4, 4), st.floats(0.01, 1.0)), min_size=2, max_size=12),
+    st.floats(0.05, 1),
+    st.floats(0.05, 2),
+)
+def test_the_total_is_the_least_squares_mean_of_fading_noise_times_its_effective_size(
+    said: list[tuple[float, float]], rho: float, tau: float
+) -> None:
+    d = decision(DecisionLimits(rho=rho, tau_s=tau, target_apcer=1e-12, target_bpcer=1e-12, deadline_s=1e3))
+    times, values = np.cumsum([dt for _, dt in said]), np.array([llr for llr, _ in said])
+    for t, llr in zip(times, values, strict=True):
+        d.judge(replace(evidence(0, float(llr)), t=float(t)), FRAME)
+    inverse = np.linalg.inv(np.exp(-np.abs(times[:, None] - times) / tau))
+    size = inverse.sum()
+    mean = inverse.sum(axis=0) @ values / size
+    assert d.total == pytest.approx(mean * size / (1 + (size - 1) * rho), rel=1e-6, abs=1e-6)
+
+
+def test_a_weak_first_frame_holds_a_clear_face_back_no_longer_than_a_weak_last_one() -> None:
+    ends = []
+    for weak in (0, 3):
+        d = decision(DecisionLimits(rho=0.867, tau_s=0.441, bound=4.4))
+        for k in range(120):
+            d.judge(evidence(k, 4.0 if k == weak else 4.4), FRAME)
+        verdict = d.verdict
+        assert verdict is not None
+        assert verdict.state == "live"
+        ends.append(verdict.elapsed_ms)
+    assert ends[0] <= 600  # nine tenths of a second where the first frame has a weight of 1
+    assert ends[1] <= ends[0]
 
 
 def test_evidence_gains_with_time_towards_its_mean_over_rho() -> None:
