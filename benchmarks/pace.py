@@ -98,10 +98,10 @@ def _run(judge: Judge, frames: list[Frame]) -> _Run:
     vision, session = make_vision(open_store(), 1), judge.begin("benchmark", live=False)
     sums, looks = {}, 0
 
-    def see(frame: Frame) -> View:
+    def see(frame: Frame, *, detect: bool | None = None) -> View:
         nonlocal looks
         looks += 1
-        return vision.see(frame)
+        return vision.see(frame, detect=detect)
 
     for frame in frames:
         step = session.take(frame, see)

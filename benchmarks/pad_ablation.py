@@ -255,7 +255,7 @@ def run_clip(scene: Scene, trial: Trial) -> Verdict:
     session = judge.begin("ablation", live=False)
     for frame, view in zip(scene.frames, scene.views, strict=True):
         scorer.known = scene.odds.get(frame.t, {})
-        if session.take(frame, lambda _, view=view: view).verdict is not None:  # type: ignore[misc]
+        if session.take(frame, lambda _, view=view, **__: view).verdict is not None:  # type: ignore[misc]
             break
     return session.finish()
 

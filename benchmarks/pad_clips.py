@@ -247,9 +247,9 @@ def show_judge(args: argparse.Namespace) -> None:
     vision = Vision(store)
     start, face_at = 0.0, None
 
-    def see(frame: Frame) -> View:
+    def see(frame: Frame, *, detect: bool | None = None) -> View:
         nonlocal start, face_at
-        view = vision.see(frame)
+        view = vision.see(frame, detect=detect)
         face_at = frame.t if face_at is None and view.face is not None else face_at
         start = time.thread_time()
         return view

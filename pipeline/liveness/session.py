@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Protocol
 
 from pipeline.camera.frame import Frame, Image
@@ -29,6 +28,14 @@ class Scorer(Protocol):
 
     def score(self, image: Image, box: F32) -> PassiveScore:
         """Score one face."""
+        ...
+
+
+class See(Protocol):
+    """Looks at a sealed frame: `Vision.see`, or whoever knows its view."""
+
+    def __call__(self, frame: Frame, *, detect: bool | None = None) -> View:
+        """The view; with ``detect`` the detector must run, whatever frames it ran on before."""
         ...
 
 
@@ -61,16 +68,17 @@ class Session:
         self._best = -math.inf
         self._judged: set[int] = set()
 
-    def take(self, frame: Frame, see: Callable[[Frame], View]) -> Step:
+    def take(self, frame: Frame, see: See) -> Step:
         """Take the next frame, and look at it where that is worth vision's time.
 
-        A frame is passed over where the next look can wait (`Looks`), unless it could be judged and is due, a
+        A frame is passed over where the next look can wait (`Looks`), unless it may be judged and is due, a
         confirming cue still waits for what the face does, or the face moves fast (`CALM`). The cues of the
-        stream see every frame all the same, and what is passed over is neither judged nor uploaded.
+        stream see every frame all the same, and what is passed over is neither judged nor uploaded. Where
+        judged frames look live, but none of them may be in a pass, the detector is asked for.
 
         Args:
             frame: as the source gave it.
-            see: `Vision.see`, or whoever knows the view of a sealed frame.
+            see: looks at it.
 
         Raises:
             FrameError: the frame's time is not a number, or its picture is not one.
@@ -78,7 +86,8 @@ class Session:
         if self._decision.verdict is not None or self._rests(frame):
             return self._pass_over(frame)
         frame = seal(frame)  # one copy before anybody looks: what vision sees is what is judged
-        return self.observe(frame, see(frame))
+        wanting = self._decision.total > 0 and self._best == -math.inf
+        return self.observe(frame, see(frame, detect=True if wanting else None))
 
     def observe(self, frame: Frame, view: View) -> Step:
         """Take the next frame with its view. After the verdict nothing changes it any more.
@@ -105,9 +114,9 @@ class Session:
         """True where the frame need not be looked at."""
         if not self._looks.can_wait(frame) or self._cues.every or self._guard.alike < CALM:
             return False
-        could_be_judged = self._guidance is None
-        due = self._pending or self._decision.due(frame.t, pending=False, candidate=False)
-        return not (could_be_judged and due)
+        if self._guidance is not None and not self._decision.judged:
+            return True  # nothing has begun: the screen's advice can wait
+        return not self._pending and not self._decision.due(frame.t, pending=False, candidate=False)
 
     def _pass_over(self, frame: Frame) -> Step:
         if self._decision.verdict is None:

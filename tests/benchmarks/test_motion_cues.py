@@ -76,7 +76,7 @@ def found(pair: Moved, **options: int) -> Relief:
 @settings(max_examples=40, deadline=None)
 def test_a_head_that_turns_shows_the_parallax_of_its_relief(yaw: float, seed: int) -> None:
     one = found(moved(yaw, 0.0, seed=seed))
-    assert one.parallax[0] == pytest.approx(-math.sin(math.radians(yaw)), rel=0.25, abs=0.01)
+    assert one.parallax[0] == pytest.approx(-math.sin(math.radians(yaw)), rel=0.25, abs=0.02)
     assert abs(one.parallax[1]) < 0.03
     assert abs(yaw) < 3 or one.strength > 10
 

@@ -35,11 +35,13 @@ class Eyes:
 
     def __init__(self, seen: View | None = None) -> None:
         self.frames: list[Frame] = []
+        self.asked: list[bool | None] = []
         self._seen = seen
 
-    def __call__(self, frame: Frame) -> View:
+    def __call__(self, frame: Frame, *, detect: bool | None = None) -> View:
         self.frames.append(frame)
-        return self._seen or view(detected=len(self.frames) % 5 == 1)
+        self.asked.append(detect)
+        return self._seen or view(detected=bool(detect) or len(self.frames) % 5 == 1)
 
 
 class Every:
@@ -127,6 +129,20 @@ def test_a_clear_face_gets_its_verdict_at_the_same_frame(odds: float) -> None:
         assert verdict is not None
         assert verdict.state == ("live" if odds > 0 else "spoof")
     assert ends[0] == ends[1]
+
+
+def test_the_detector_is_asked_for_where_no_judged_frame_may_be_in_a_pass() -> None:
+    session, eyes = begin(8.0), Eyes()
+    turned_away = view(quality=replace(GOOD, yaw=60.0))
+    session.take(frame(0, image=noisy(0)), lambda _, **__: turned_away)
+    eyes.frames = [frame(0)]  # the detector has run on a frame that could not be judged
+    verdicts = [session.take(frame(k, image=noisy(k)), eyes).verdict for k in range(1, 12)]
+    assert eyes.asked[:3] == [None, True, None]
+    ends = next(k for k, verdict in enumerate(verdicts, 1) if verdict is not None)
+    assert ends <= 8
+    last = verdicts[-1]
+    assert last is not None
+    assert last.state == "live"
 
 
 def test_the_frame_of_the_pass_was_looked_at() -> None:
