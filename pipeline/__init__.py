@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from pipeline.cameras import Cameras
     from pipeline.errors import ClientCode, LivegateError
     from pipeline.gate import Gate
+    from pipeline.liveness.flash import Display
     from pipeline.match.person import Person
     from pipeline.reasons import Reason
-    from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result
+    from pipeline.result import Guidance, LivenessResult, MatchOutcome, Result, UploadInterrupted
     from pipeline.settings import Settings
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 _HOMES = {
     "Cameras": "pipeline.cameras",
     "ClientCode": "pipeline.errors",
+    "Display": "pipeline.liveness.flash",
     "Frame": "pipeline.camera",
     "Gate": "pipeline.gate",
     "Guidance": "pipeline.result",
@@ -48,12 +50,14 @@ _HOMES = {
     "Source": "pipeline.camera",
     "SourceOptions": "pipeline.camera",
     "SyntheticSource": "pipeline.camera",
+    "UploadInterrupted": "pipeline.result",
     "open_source": "pipeline.camera",
 }
 
 __all__ = [
     "Cameras",
     "ClientCode",
+    "Display",
     "Frame",
     "Gate",
     "Guidance",
@@ -67,6 +71,7 @@ __all__ = [
     "Source",
     "SourceOptions",
     "SyntheticSource",
+    "UploadInterrupted",
     "open_source",
 ]
 
