@@ -273,7 +273,7 @@ def test_score_reads_a_manifest(here: Callable[..., Done], astronaut: Image, tmp
 def test_interrupted_run_ends_with_a_result(
     here: Callable[..., Done], astronaut: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.vision.Vision.see", interrupt)
