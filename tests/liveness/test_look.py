@@ -241,6 +241,24 @@ def test_no_look_waits_while_the_face_moves_fast() -> None:
     assert len(eyes.frames) - before >= len(other) - 3
 
 
+@given(st.integers(4, 40))
+def test_another_face_that_takes_the_place_between_two_looks_ends_the_check(at: int) -> None:
+    session, eyes = begin(), Eyes()
+    other = np.ascontiguousarray(255 - PICTURE)
+    for k in range(at + 4):
+        image = (
+            noisy(k)
+            if k < at
+            else other + np.random.default_rng(k).integers(-8, 1, other.shape).astype(np.uint8)
+        )
+        verdict = session.take(frame(k, image=image), eyes).verdict
+        if verdict is not None:
+            break
+    assert verdict is not None
+    assert (verdict.state, verdict.reason) == ("undecided", Reason.FACE_CHANGED)
+    assert k - at <= 3
+
+
 def test_time_that_runs_backwards_is_looked_at() -> None:
     session, eyes = begin(), Eyes()
     session.take(frame(9, image=noisy(9)), eyes)
