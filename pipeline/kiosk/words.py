@@ -26,7 +26,7 @@ FORM_WRONG: Final[Words] = (
     "The name or the certificate number is not valid. Please enter them again.",
 )
 FORM_CLOSED: Final[Words] = ("现在无法提交，请稍候。", "This can't be sent now. Please wait a moment.")
-WAITING: Final[Words] = ("请看屏幕", "Please look at the screen")
+WAITING: Final[Words] = IDLE
 WAITING_HINT: Final[Words] = ("看到人脸后自动开始。", "It starts as soon as your face is in view.")
 CHECKING_HINT: Final[Words] = ("正在检测", "Checking")
 VERIFYING: Final[Words] = ("正在核对身份", "Checking your identity")

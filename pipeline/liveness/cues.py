@@ -246,6 +246,15 @@ class CueSet:
         self.every = any(cue.need is CueNeed.EVERY for cue in self._cues)
         """True where a cue must see the face in every frame."""
 
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Names of the confirming cues that have not confirmed."""
+        return tuple(
+            cue.name
+            for cue, reading in zip(self._cues, self._readings, strict=True)
+            if cue.role is CueRole.CONFIRM and not reading.confirmed
+        )
+
     def forget(self) -> None:
         """Another face is there: let every cue forget what the one before confirmed."""
         for cue in self._cues:
@@ -258,8 +267,9 @@ class CueSet:
 
     def pass_over(self, frame: Frame) -> CueState:
         """Show the cues of the stream a frame that was passed over; the others stay as they were."""
+        nobody = View()
         self._readings = [
-            cue.update(frame, _NOBODY) if cue.need is CueNeed.STREAM else reading
+            cue.update(frame, nobody) if cue.need is CueNeed.STREAM else reading
             for cue, reading in zip(self._cues, self._readings, strict=True)
         ]
         return self._state()
@@ -270,11 +280,8 @@ class CueSet:
         return CueState(
             values={cue.name: r.value for cue, r in readings if math.isfinite(r.value)},
             veto=vetoes[0] if vetoes else None,
-            pending=tuple(c.name for c, r in readings if c.role is CueRole.CONFIRM and not r.confirmed),
+            pending=self.pending,
         )
-
-
-_NOBODY: Final = View(face=None, faces=0, quality=None)
 
 
 def same_pixels(a: Frame, b: Frame) -> bool:

@@ -55,7 +55,7 @@ class Session:
         looks: Looks,
         quality: QualityLimits,
     ) -> None:
-        self.view = View(face=None, faces=0, quality=None)
+        self.view = View()
         self._scorer = scorer
         self._decision = decision
         self._cues = cues
@@ -63,7 +63,6 @@ class Session:
         self._quality = quality
         self._looks = looks
         self._guidance: Reason | None = None
-        self._pending = False
         self._before: Frame | None = None
         self._best = -math.inf
         self._judged: set[int] = set()
@@ -116,7 +115,7 @@ class Session:
             return False
         if self._guidance is not None and not self._decision.judged:
             return True  # nothing has begun: the screen's advice can wait
-        return not self._pending and not self._decision.due(frame.t, pending=False, candidate=False)
+        return not self._cues.pending and not self._decision.due(frame.t, pending=False, candidate=False)
 
     def _pass_over(self, frame: Frame) -> Step:
         if self._decision.verdict is None:
@@ -142,7 +141,6 @@ class Session:
         if self._guard.is_another_face(frame, view):
             self._cues.forget()
         cues = self._cues.update(frame, view)
-        self._pending = bool(cues.pending)
         ends = cues.veto or self._guard.watch(frame, view)
         if ends is not None:
             self._decision.veto(frame.t, ends, cues.values)

@@ -107,7 +107,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Everything that vision says of one frame.
+    """Everything that vision says of one frame; without arguments, of one that holds nobody.
 
     Attributes:
         face: the tracked face, or None when there is none.
@@ -115,6 +115,6 @@ class View:
         quality: measures of `face`, or None without one.
     """
 
-    face: Face | None
-    faces: int
-    quality: Quality | None
+    face: Face | None = None
+    faces: int = 0
+    quality: Quality | None = None
