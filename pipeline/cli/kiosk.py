@@ -105,8 +105,9 @@ def kiosk_options(settings: Settings, host: str) -> KioskOptions:
         SettingsError: an address beyond the loopback without an operator token, a token that is too short or
             can't be read, or a consent text in one language only.
     """
+    from pipeline.addresses import is_loopback
     from pipeline.kiosk import Access, KioskOptions, Pace
-    from pipeline.kiosk.security import LEAST_TOKEN, is_loopback
+    from pipeline.kiosk.security import LEAST_TOKEN
     from pipeline.kiosk.words import CONSENT
 
     wanted = settings.kiosk

@@ -11,7 +11,6 @@ from pipeline.gateway.devices import DeviceRules
 from pipeline.gateway.enrolment import Duplicates, EnrolledRow, EnrollReport, enroll
 from pipeline.gateway.faces import Embedder, FaceReading, NetEmbedder
 from pipeline.gateway.inprocess import IN_PROCESS_URL, InProcessTransport
-from pipeline.gateway.listening import is_loopback
 from pipeline.gateway.opening import (
     Embedded,
     embedded,
@@ -66,7 +65,6 @@ __all__ = [
     "enroll",
     "ensure_access_key",
     "imported_key",
-    "is_loopback",
     "make_app",
     "open_authority",
     "open_gateway",

@@ -5,27 +5,18 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import os
 import socket
 import struct
 import sys
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Final
 
+from pipeline.addresses import is_loopback, listen_at
 from pipeline.errors import AuthorityError
 
 _SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h; the socket module does not name it
 
 log = logging.getLogger("livegate.gateway")
-
-
-def is_loopback(host: str) -> bool:
-    """True where no other machine can reach an address that is listened at."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextlib.contextmanager
@@ -40,24 +31,14 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             "listening beyond this machine, without TLS: put a TLS proxy in front, or names, ID numbers and "
             "pictures travel in clear"
         )
-    with contextlib.ExitStack() as stack:
-        try:
-            flags = socket.AI_PASSIVE
-            family, kind, proto, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=flags
-            )[0]
-            # Made by hand: with the proto of socket.create_server, 0, asyncio leaves Nagle's delay on.
-            listener = stack.enter_context(socket.socket(family, kind, proto))
-            if os.name == "posix":
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(128)
-        except (OSError, OverflowError) as error:
-            told = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-            raise AuthorityError(
-                f"the address can't be listened at, port {port}: {told}",
-                hint="Give --host an address of this machine, and --port or --admin-port a free port.",
-            ) from None
+    try:
+        listener = listen_at(host, port)
+    except OSError as error:
+        raise AuthorityError(
+            f"the address can't be listened at, port {port}: {error.strerror}",
+            hint="Give --host an address of this machine, and --port or --admin-port a free port.",
+        ) from None
+    with listener:
         yield listener
 
 
@@ -85,9 +66,3 @@ def take_no_more(listener: socket.socket) -> bool:
     except OSError:
         return False
     return True
-
-
-def url_of(host: str, listener: socket.socket) -> str:
-    """Base URL of a listening socket."""
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}"

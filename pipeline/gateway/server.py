@@ -16,13 +16,14 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
+from pipeline.addresses import url_of
 from pipeline.errors import AuthorityError
 from pipeline.gateway.app import make_admin_app, make_app
 from pipeline.gateway.budget import AddressBudget
 from pipeline.gateway.connection import Connection, State
 from pipeline.gateway.core import Gateway
 from pipeline.gateway.intake import IntakeLimits
-from pipeline.gateway.listening import listening, take_no_more, url_of
+from pipeline.gateway.listening import listening, take_no_more
 from pipeline.gateway.operation.metrics import Metrics, metrics_of_worker
 from pipeline.gateway.operation.ready import Readiness
 

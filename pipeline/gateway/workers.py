@@ -27,9 +27,10 @@ from typing import Final
 
 from structlog.contextvars import bind_contextvars
 
+from pipeline.addresses import url_of
 from pipeline.errors import AuthorityError
 from pipeline.gateway.core import Gateway
-from pipeline.gateway.listening import listening, url_of
+from pipeline.gateway.listening import listening
 from pipeline.gateway.operation.metrics import FOLDER_VARIABLE, forget_worker
 from pipeline.gateway.server import Listening, ServeOptions, Server, admin_listening
 

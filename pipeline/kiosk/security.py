@@ -23,6 +23,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.addresses import is_loopback
+
 log = logging.getLogger("livegate.kiosk")
 
 LEAST_TOKEN: Final = 16
@@ -45,16 +47,6 @@ HEADERS: Final = {
 
 SCREEN_PATHS: Final = ("/", "/socket")
 OPERATOR_PATHS: Final = ("/operator", "/operator.json")
-
-
-def is_loopback(address: str) -> bool:
-    """True for ``localhost`` and the loopback addresses, an IPv4 one written as IPv6 among them."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address.lower() == "localhost"
-    mapped = getattr(found, "ipv4_mapped", None)
-    return bool((mapped or found).is_loopback)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from typing import Final
 
 import uvicorn
 
+from pipeline.addresses import is_loopback, listen_at, url_of
 from pipeline.errors import UsageError
 from pipeline.kiosk.kiosk import Kiosk
 from pipeline.kiosk.messages import MOST_BYTES
-from pipeline.kiosk.security import is_loopback
 
 log = logging.getLogger("livegate.kiosk")
 
@@ -90,12 +90,10 @@ def listen(host: str, port: int) -> socket.socket:
         UsageError: the address is not this machine's, or the port is taken.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(found[4][:2], family=found[0], backlog=64)
-    except (OSError, OverflowError) as error:
-        told = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        return listen_at(host, port)
+    except OSError as error:
         raise UsageError(
-            f"the kiosk can't listen at port {port}: {told}",
+            f"the kiosk can't listen at port {port}: {error.strerror}",
             hint="Give --host an address of this machine and --port a free port.",
         ) from None
 
@@ -122,7 +120,7 @@ def serve_kiosk(
     with listener:
         kiosk.start()
         try:
-            _Server(kiosk, lambda: ready(_url(host, listener))).run(sockets=[listener])
+            _Server(kiosk, lambda: ready(url_of(host, listener))).run(sockets=[listener])
         finally:
             ended = kiosk.close()
     return ended
@@ -153,14 +151,7 @@ def running(kiosk: Kiosk, host: str = "127.0.0.1", port: int = 0) -> Iterator[st
         try:
             if not started.wait(timeout=30):
                 raise UsageError("the kiosk's server did not start")
-            yield _url(host, listener)
+            yield url_of(host, listener)
         finally:
             server.should_exit = True
             thread.join(timeout=10)
-
-
-def _url(host: str, listener: socket.socket) -> str:
-    """Under which this machine reaches it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - shown, not listened at
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}"

@@ -6,7 +6,6 @@ module or is chained to ours: each holds the request, and so the picture.
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from pipeline import __version__
+from pipeline.addresses import is_loopback
 from pipeline.camera.cutoff import CutOff
 from pipeline.errors import SettingsError, UsageError
 from pipeline.match.lines import LIMITS, Lent, Lines
@@ -200,30 +200,21 @@ def _read(response: httpx.Response, deadline: float) -> Reply | Loss:
 def _checked(endpoint: str, *, allow_plain_http: bool) -> tuple[str, bool]:
     """Host of an endpoint, and whether it is loopback."""
     try:
-        url = urlsplit(endpoint)
+        url, asked = urlsplit(endpoint), httpx.URL(endpoint)
         host, _ = url.hostname or "", url.port
-    except ValueError:
+    except (ValueError, httpx.InvalidURL):
         host = ""
-    if not host or url.scheme not in ("https", "http"):
+    if not host or not asked.host or url.scheme not in ("https", "http"):
         raise SettingsError("The endpoint is not a URL of the form https://host[:port].")
     if url.username is not None or url.query or url.fragment:
         raise SettingsError("The endpoint must hold no credentials, query or fragment.")
-    loopback = _is_loopback(host)
+    loopback = is_loopback(host) and is_loopback(asked.host)  # whoever reads it, it is the same host
     if url.scheme == "http" and not loopback and not allow_plain_http:
         raise SettingsError(
             "A plain http:// endpoint is only allowed on loopback: names and faces would travel unencrypted.",
             hint="Use https://, or allow_plain_http where something else protects the line.",
         )
     return host, loopback
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def trust(ca_file: Path | None, *, unused: bool = False) -> ssl.SSLContext:

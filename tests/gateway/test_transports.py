@@ -18,7 +18,6 @@ from pipeline.gateway import (
     IN_PROCESS_URL,
     InProcessTransport,
     RawRequest,
-    is_loopback,
     make_app,
     running,
     serve,
@@ -238,23 +237,6 @@ def test_a_port_in_use_is_told(make_caller: Any) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(AuthorityError, match=f"can't be listened at, port {port}: (?!OSError)"):
             serve(caller.gateway, "127.0.0.1", port)
-
-
-@pytest.mark.parametrize(
-    ("host", "own"),
-    [
-        ("127.0.0.1", True),
-        ("127.8.8.8", True),
-        ("::1", True),
-        ("localhost", True),
-        ("0.0.0.0", False),
-        ("10.0.0.1", False),
-        ("::", False),
-        ("gate.example", False),
-    ],
-)
-def test_loopback_addresses(host: str, own: bool) -> None:
-    assert is_loopback(host) is own
 
 
 def test_listening_beyond_the_machine_is_warned_about(caller: Any, caplog: Any) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
-from pipeline.kiosk.security import HEADERS, Access, Guard, host_name, is_loopback
+from pipeline.addresses import is_loopback
+from pipeline.kiosk.security import HEADERS, Access, Guard, host_name
 
 TOKEN = "correct horse battery"
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.addresses import is_loopback
 from pipeline.errors import (
     AnswerError,
     ConsentError,
@@ -553,7 +554,22 @@ def test_any_answer_ends_in_a_score_or_in_an_error_of_the_tree(
         "http://127.0.0.1.a.test",
         "http://localhost.a.test",
         "http://10.0.0.1",
+        "http://",
+        "http://127.1",
+        "http://0x7f.1",
+        "http://2130706433",
+        "http://localhost.",
+        "http://[::ffff:10.0.0.1]",
+        "http://[::]",
+        "http://[::1%25lo]",
+        "http://127.0.0.1\\@evil.test",
+        "http://127.0.0.1\\.evil.test",
+        "http://localhost%2eevil.test",
+        "http://local\nhost",
+        "https://a.test\n",
+        " https://a.test",
     ],
+    ids=ascii,
 )
 def test_an_endpoint_that_is_unfit_or_unencrypted_is_refused(endpoint: str) -> None:
     with pytest.raises(SettingsError) as caught:
@@ -561,10 +577,36 @@ def test_an_endpoint_that_is_unfit_or_unencrypted_is_refused(endpoint: str) -> N
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://localhost", "http://[::1]:8080/x"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://127.0.0.1:1",
+        "http://localhost",
+        "http://LocalHost:1",
+        "http://[::1]:8080/x",
+        "http://[::ffff:127.0.0.1]:1",
+    ],
+)
 def test_plain_http_is_for_loopback_unless_a_named_setting_allows_more(endpoint: str) -> None:
     MatchClient(endpoint, "id", SECRET).close()
     MatchClient("http://a.test", "id", SECRET, allow_plain_http=True).close()
+
+
+PIECES = ["localhost", "127.0.0.1", "[::1]", "[::ffff:", "]", "evil.test", "10.0.0.1", "1", "%2e", "\uff0e"]
+PIECES += list("@:%.\\/?#\n\t \u3002")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_what_is_sent_in_clear_goes_to_the_loopback_as_the_http_library_reads_the_endpoint(
+    parts: list[str],
+) -> None:
+    endpoint = "http://" + "".join(parts)
+    try:
+        MatchClient(endpoint, "id", SECRET).close()
+    except SettingsError:
+        return
+    assert is_loopback(httpx.URL(endpoint).host)
 
 
 @pytest.mark.parametrize(
