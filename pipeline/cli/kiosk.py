@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pipeline.cli.common import ProviderOption, build_settings, emit, source_options, stdout
+from pipeline.cli.common import ProviderOption, build_settings, emit, source_options, stderr, stdout
 from pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
     from pipeline.kiosk import KioskOptions
     from pipeline.settings import KioskSettings, Settings
+
+_STOPPED: Final = "stopped"
+"""Said on standard error, whenever the stop came."""
 
 
 def kiosk(
@@ -64,7 +73,8 @@ def kiosk(
 
     An address other than the loopback needs an operator token: LIVEGATE_KIOSK__OPERATOR_TOKEN, or the file
     that LIVEGATE_KIOSK__OPERATOR_TOKEN_FILE names. The person's page is answered to this machine only, unless
-    `remote_screen` is set in the part `kiosk` of livegate.toml. SIGTERM and Ctrl-C end it with status 0.
+    `remote_screen` is set in the part `kiosk` of livegate.toml. SIGTERM and Ctrl-C end it with status 0,
+    while it loads too.
 
     The first camera: livegate kiosk
 
@@ -74,28 +84,62 @@ def kiosk(
 
     Then, on the same machine: chromium --kiosk http://127.0.0.1:8040/
     """
-    from pipeline.camera import open_source
-    from pipeline.kiosk import Kiosk, listen, serve_kiosk
-
-    settings = build_settings(
-        mode=mode, flash=flash, endpoint=endpoint, allow_test_source=allow_test_source, provider=provider
-    )
-    options = kiosk_options(settings, host)
-    wanted = source_options(settings)
+    answering = threading.Event()
 
     def ready(url: str) -> None:
+        answering.set()
         if json_lines:
             emit({"event": "listening", "url": url, "operator_url": f"{url}/operator"})
             return
         stdout.print(f"kiosk at {url}, operator's view at {url}/operator; stop with Ctrl-C", highlight=False)
 
-    with listen(host, port) as listener:
-        made = Kiosk(settings, lambda: open_source(source, options=wanted), options)
-        answered = serve_kiosk(made, listener, host, ready)
+    with _stopped_at_once(unless=answering):
+        from pipeline.camera import open_source
+        from pipeline.kiosk import Kiosk, listen, serve_kiosk
+
+        settings = build_settings(
+            mode=mode, flash=flash, endpoint=endpoint, allow_test_source=allow_test_source, provider=provider
+        )
+        options = kiosk_options(settings, host)
+        wanted = source_options(settings)
+        with listen(host, port) as listener:
+            made = Kiosk(settings, lambda: open_source(source, options=wanted), options)
+            answered = serve_kiosk(made, listener, host, ready)
     if not answered:
         from pipeline.match.outcome import unknown
 
         raise unknown()
+    stderr.print(_STOPPED)
+
+
+@contextlib.contextmanager
+def _stopped_at_once(unless: threading.Event) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the process with status 0 wherever it is, until the server hears them itself.
+
+    By leaving, and not by an exception: one that a signal raises within an import, a destructor or a library
+    is lost there (one start in fifty, by trial), and the kiosk would serve all the same. Nothing is to be
+    undone before pages are answered: no check has begun, and files are written in one step.
+
+    Args:
+        unless: set once pages are answered. A signal that the server does not hear is then a second one,
+            while the service is waited for: it counts as Ctrl-C.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if unless.is_set():
+            raise KeyboardInterrupt
+        os.write(2, f"{_STOPPED}\n".encode())  # not through an object that the signal may have found writing
+        os._exit(0)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def kiosk_options(settings: Settings, host: str) -> KioskOptions:

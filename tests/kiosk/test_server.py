@@ -68,6 +68,81 @@ def test_a_signal_ends_it_cleanly_while_a_page_is_connected(
     assert (process.returncode, out) == (0, "")
     assert "Traceback" not in err
     assert "check ended: 1000 passed" in err
+    assert err.endswith("\nstopped\n")
+
+
+HELD = """
+import sys, threading
+from unittest import mock
+from pipeline.cli import main
+
+def held(*_):
+    print("held", flush=True)
+    try:
+        threading.Event().wait(60)
+    except BaseException:
+        if {lets_through}:
+            raise
+
+with mock.patch({place!r}, held):
+    sys.argv[1:] = ["kiosk", "--port", "0", "--json", "--source", {source!r}]
+    main()
+"""
+
+
+@contextlib.contextmanager
+def held_at(place: str, source: Path, *, lets_through: bool) -> Iterator[subprocess.Popen[str]]:
+    """The command, which says "held" and waits where `place` is called, and may lose what is raised there."""
+    script = HELD.format(place=place, source=str(source), lets_through=lets_through)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "pipeline.settings.Settings.__init__",
+        "pipeline.loaded.LoadedNets.__init__",
+        "pipeline.kiosk.Kiosk.start",
+    ],
+)
+@pytest.mark.parametrize("lets_through", [True, False], ids=["heard", "lost"])
+def test_a_signal_before_pages_are_answered_ends_it_cleanly_too(
+    number: signal.Signals, place: str, lets_through: bool, tmp_path: Path
+) -> None:
+    with held_at(place, tmp_path, lets_through=lets_through) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "", "stopped\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_while_the_service_is_waited_for_is_no_clean_end(
+    number: signal.Signals, clips: dict[str, Path]
+) -> None:
+    with held_at("pipeline.kiosk.Kiosk.close", clips["replay"], lets_through=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "listening"
+        process.send_signal(number)
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.endswith("interrupted\n")
+    assert "Traceback" not in err
 
 
 def test_in_liveness_mode_no_client_of_a_service_is_loaded(clips: dict[str, Path]) -> None:
