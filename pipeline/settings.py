@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -137,6 +138,9 @@ class Settings(BaseSettings):
     Sources, the first one wins: constructor arguments (the command line's flags), environment variables
     ``LIVEGATE_<FIELD>``, files ``livegate_<field>`` in the folder that ``LIVEGATE_SECRETS_DIR`` names, the
     TOML file named by ``LIVEGATE_CONFIG`` or ``livegate.toml`` in the working folder, the defaults below.
+    The lists `nets` and `trusted_sources` are names with commas between them where they are text, as in a
+    variable: ``usb:046d:0825:A1, rtsp://cam/1``; or a JSON list, for names that hold a comma:
+    ``["usb:046d:0825:A,1"]``. In the TOML file they may be its own lists too.
     Unknown names in the file and values out of range refuse to start.
 
     Raises:
@@ -158,7 +162,8 @@ class Settings(BaseSettings):
     nets: Annotated[tuple[str, ...], NoDecode] = Field(
         ("fr_liveness", "livegate_pad"),
         min_length=1,
-        description="liveness nets, fused by the weighted mean of their log-odds",
+        description="liveness nets, fused by the weighted mean of their log-odds; as text with commas "
+        "between, or a JSON list",
     )
     mesh: Literal["fast", "accurate"] = Field("fast", description="468 points at 192, or 478 at 256")
     detect_every: int = Field(5, ge=1, le=30, description="frames between two runs of the face detector")
@@ -183,7 +188,8 @@ class Settings(BaseSettings):
         (),
         repr=False,
         description="further cameras that may lead to an upload: identities, as `livegate doctor` prints, or "
-        "whole addresses of streams; user and password don't count, every part of the query does",
+        "whole addresses of streams; user and password don't count, every part of the query does; as text "
+        "with commas between, or a JSON list, where one may hold a comma",
     )
     pinned_camera: str | None = Field(
         None,
@@ -263,10 +269,15 @@ class Settings(BaseSettings):
     @field_validator("nets", "trusted_sources", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """Environment variables give lists as text with commas."""
-        if isinstance(value, str):
+        """Lists as text: names with commas between them, or JSON where it begins with a bracket."""
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("["):
             return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        try:
+            return tuple(json.loads(value))
+        except (ValueError, RecursionError):
+            raise ValueError("what begins with [ is a JSON list") from None
 
     @field_validator("redis_url")
     @classmethod

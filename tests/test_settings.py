@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import SettingsError
 from pipeline.reasons import Reason
@@ -33,6 +36,60 @@ def test_argument_beats_environment_beats_file_beats_default(
 def test_lists_in_the_environment_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEGATE_NETS", "minifasnet_v2, minifasnet_v1se")
     assert Settings().nets == ("minifasnet_v2", "minifasnet_v1se")
+
+
+COMMA, PLAIN = "usb:046d:0825:A,1 ", "rtsp://cam/live?rect=0,0,4,3"
+
+
+@pytest.mark.parametrize("around", ["{}", " {}\n"])
+def test_lists_in_the_environment_may_be_json_so_that_a_name_can_hold_a_comma(
+    around: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVEGATE_TRUSTED_SOURCES", around.format(json.dumps([COMMA, PLAIN])))
+    monkeypatch.setenv("LIVEGATE_NETS", '["livegate_pad"]')
+    assert Settings().trusted_sources == (COMMA, PLAIN)
+    assert Settings().nets == ("livegate_pad",)
+    monkeypatch.setenv("LIVEGATE_TRUSTED_SOURCES", "[]")
+    assert Settings().trusted_sources == ()
+
+
+def test_lists_in_the_file_and_in_the_folder_of_secrets_may_hold_names_with_commas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for written in (json.dumps([COMMA, PLAIN]), f"'{json.dumps([COMMA, PLAIN])}'"):  # a list, and text
+        (tmp_path / "livegate.toml").write_text(f"trusted_sources = {written}\n")
+        assert Settings().trusted_sources == (COMMA, PLAIN)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "livegate_trusted_sources").write_text(json.dumps([COMMA]) + "\n")
+    monkeypatch.setenv("LIVEGATE_SECRETS_DIR", str(tmp_path / "secrets"))
+    assert Settings().trusted_sources == (COMMA,)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)))
+def test_any_names_come_back_from_a_json_list(names: list[str]) -> None:
+    for ascii_only in (True, False):
+        assert Settings(trusted_sources=json.dumps(names, ensure_ascii=ascii_only)).trusted_sources == tuple(
+            names
+        )
+
+
+@pytest.mark.parametrize(
+    "text", ["[hush", "[hush]", "['hush']", '["hush"],', '["hush"] x', '["hush", 1]', "[null]", '[["hush"]]']
+)
+@pytest.mark.parametrize("field", ["nets", "trusted_sources"])
+def test_a_broken_json_list_refuses_to_start_and_is_not_shown(
+    field: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LIVEGATE_{field.upper()}", text)
+    with pytest.raises(SettingsError, match=field) as caught:
+        Settings()
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_an_endlessly_nested_list_refuses_to_start() -> None:
+    with pytest.raises(SettingsError, match="JSON list"):
+        Settings(nets="[" * 100_000)
 
 
 @pytest.mark.parametrize(
