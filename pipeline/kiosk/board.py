@@ -124,13 +124,15 @@ class Board:
         return True
 
     def ask_stop(self) -> None:
-        """The person wants no check."""
+        """The person wants no check, and no colours from now on."""
         with self._changed:
             check = self._check
             if self._screen.phase is Phase.WAITING:
                 self._job = None
         if check is not None:
             check.stop()
+        with self._changed:
+            self._colour = None
         self._tell()
 
     def acknowledge(self, number: int) -> None:
@@ -182,10 +184,17 @@ class Board:
             self._job = None
 
     @contextlib.contextmanager
-    def checking(self, check: Check) -> Iterator[None]:
-        """A check runs for as long as the block lasts: stops and acknowledgements go to it."""
+    def checking(self, check: Check, job: Job | None = None) -> Iterator[None]:
+        """A check runs for as long as the block lasts: stops and acknowledgements go to it.
+
+        Args:
+            check: how it is reached. It is stopped at once where no page is there, the kiosk is stopping, or
+                the form was taken back in the meantime.
+            job: the form that it is for; None where none was asked for.
+        """
         with self._changed:
-            self._check, gone = check, self._seat is None or self._closed
+            gone = self._seat is None or self._closed or (job is not None and self._job is not job)
+            self._check = check
         if gone:
             check.stop(lost=True)
         try:

@@ -7,6 +7,7 @@ the camera's own source, unchanged and uncopied; the preview sees the same ones.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -24,6 +25,8 @@ RETRY_S: Final = 2.0
 """Pause between two tries to open a camera that is not there."""
 STALL_S: Final = 3.0
 """Seconds without a frame after which the page says that the camera is not available."""
+GRACE_S: Final = 0.5
+"""Longest time that an ending check waits for its last frame."""
 LOOK_S: Final = 0.1
 """Longest time until somebody who waits for a frame looks whether they are still wanted."""
 JOIN_S: Final = 3.0
@@ -140,7 +143,7 @@ class Feed:
         waits_until = self._clock() + STALL_S
         with self._changed:
             while True:
-                if tap.ended or self._stopping or self._round > tap.round:
+                if tap.ended or self._stopping or self._round > tap.round or self._clock() > tap.ends_by:
                     return None
                 if self._round == tap.round:
                     if self._slot is not None and self._slot[0] > max(after, tap.first):
@@ -255,6 +258,7 @@ class Tap(SourceBase):
         taken: number of the frame given last.
         size: its width and height in pixels.
         ended: True after `end` or `close`.
+        ends_by: when it ends also without another frame, by the feed's clock.
         on_stall: told once when a frame is long in coming.
     """
 
@@ -266,6 +270,7 @@ class Tap(SourceBase):
         self.taken = 0
         self.size = (0, 0)
         self.ended = False
+        self.ends_by = math.inf
         self.on_stall = on_stall
         self._grace: int | None = None
         self._given_at: float | None = None
@@ -292,9 +297,10 @@ class Tap(SourceBase):
         return frame
 
     def end(self, after: int = 0) -> None:
-        """From any thread: give so many frames more, then none, and so the check ends."""
+        """From any thread: give so many frames more, if they come soon, then none, and so the check ends."""
         if after:
             self._grace = after
+            self.ends_by = min(self.ends_by, self._feed._clock() + GRACE_S)
         else:
             self.close()
 

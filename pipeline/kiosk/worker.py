@@ -119,9 +119,12 @@ class _Running(Check):
         self._display = display
         self._service = service
         self.stopped = False
+        self.declined = False
+        """True where the person stopped it, and not the page's going."""
 
     def stop(self, *, lost: bool = False) -> None:
         self.stopped = True
+        self.declined = self.declined or not lost
         if self._service is not None:
             self._service.stop()
         if self._display is not None:
@@ -240,7 +243,7 @@ class Worker:
         self._seen = 0
         while self._clock() < ends and self._board.waiting_job() is job and not self._feed.stalled:
             self._look()
-            if self._seen >= LOOKS:
+            if self._seen >= LOOKS and self._board.waiting_job() is job:  # or it was stopped during the look
                 return True
         self._board.drop_job()
         return False
@@ -265,7 +268,7 @@ class Worker:
         tap = self._feed.tap(on_stall=lambda: self._board.show(screens.CAMERA))
         display = PageDisplay(self._board.push) if self._flash else None
         running = _Running(tap, display, self._service)
-        with self._board.checking(running):
+        with self._board.checking(running, job if self._verify else None):
             result = self._follow(job, tap, display, running)
         if display is not None:
             log.info(
@@ -274,7 +277,7 @@ class Worker:
                 1000 * display.longest_s,
                 f", {display.declined}" if display.declined else "",
             )
-        if result.passed or running.stopped:
+        if result.passed or running.declined:
             self._leave_by = self._clock() + self._pace.result_s + self._pace.leave_s
         self._tell(result, self._clock() - began)
 

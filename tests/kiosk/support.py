@@ -126,6 +126,8 @@ class ScriptedPage:
         self.previews: list[bytes] = []
         self.colours: list[dict[str, Any]] = []
         self.others: list[dict[str, Any]] = []
+        self.dark = True
+        """Whether no colour is on."""
 
     def say(self, **message: Any) -> None:
         self.send(json.dumps(message))
@@ -149,6 +151,7 @@ class ScriptedPage:
             if message["type"] == "screen":
                 self.screens.append(message)
             elif message["type"] == "colour":
+                self.dark = message["colour"] is None
                 if message["colour"] is not None:
                     self.colours.append(message["colour"])
                     if self._paint(message["colour"]):

@@ -10,6 +10,9 @@ import pytest
 from pipeline import open_source
 from pipeline.camera.frame import Image
 from pipeline.kiosk import Access, KioskOptions, Pace
+from pipeline.kiosk import screen as screens
+from pipeline.kiosk.board import Board, Check, Job
+from pipeline.kiosk.worker import LOOKS
 from pipeline.liveness.livepass import LivePass
 from pipeline.match.encode import Upload, encode_upload
 from pipeline.reasons import Reason
@@ -238,6 +241,77 @@ def test_a_stop_during_the_check_is_told_as_one_and_nothing_is_sent(person: list
         result = page.until("result")
     assert (result["code"], result["reason"], result["outcome"]) == (1003, "interrupted", "again")
     assert service.sent == []
+
+
+@pytest.mark.parametrize("by", ["stop", "reload"])
+def test_a_form_that_is_taken_back_during_the_last_look_for_a_face_begins_no_check(
+    by: str, person: list[Image]
+) -> None:
+    service = FakeService()
+    kiosk = make_kiosk(Camera(person), service, allow_test_source=True)
+    looks, board, taken_back = kiosk._worker._faces, kiosk._board, threading.Event()
+
+    def faces(image: Image) -> bool:
+        there = looks(image)
+        if kiosk._worker._seen == LOOKS - 1 and not taken_back.is_set():
+            if by == "stop":
+                board.ask_stop()
+            else:  # the page goes, and comes again before the worker looks
+                seat = board._seat
+                assert seat is not None
+                board.leave(seat)
+                assert board.sit() is not None
+            taken_back.set()
+        return there
+
+    kiosk._worker._faces = faces
+    with running(kiosk) as client, page_of(client) as page:
+        page.until("form")
+        page.fill_in()
+        page.until("waiting")
+        page.until("form")
+        assert taken_back.is_set()
+    assert service.sent == []
+    assert kiosk.tally.to_json()["checks"] == 0
+
+
+def test_a_form_that_is_taken_back_as_its_check_begins_ends_it() -> None:
+    board = Board(screens.FORM)
+    assert board.sit() is not None
+    job = Job()
+    assert board.submit(job)
+    board.show(screens.WAITING)
+    board.ask_stop()
+    check = _Stopped()
+    with board.checking(check, job):
+        assert check.stopped
+
+
+class _Stopped(Check):
+    """A check that remembers that it was stopped."""
+
+    stopped = False
+
+    def stop(self, *, lost: bool = False) -> None:
+        self.stopped = True
+
+
+def test_a_page_that_is_loaded_again_during_a_check_asks_nobody_to_step_aside(person: list[Image]) -> None:
+    camera = Camera(person)
+    kiosk = make_kiosk(camera, deadline_s=20)
+    with running(kiosk) as client, page_of(client) as page:
+        page.until("idle")
+        camera.scene = [picture // 8 for picture in person]  # the check stays open
+        page.until("checking")
+        seat = kiosk._board._seat
+        assert seat is not None
+        kiosk._board.leave(seat)
+        again = kiosk._board.sit()
+        assert again is not None
+        page.until("result")
+        page.until("checking")
+        kiosk._board.leave(again)
+    assert "谢谢" not in {screen["zh"] for screen in page.screens}
 
 
 def test_a_stop_in_the_moment_of_the_pass_sends_nothing(

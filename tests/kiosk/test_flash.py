@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -90,6 +91,27 @@ def test_a_stop_by_the_person_ends_it_and_tells_the_other_way(moving: list[Image
             assert len(page.colours) < 60
             # nobody who has just stopped the colours gets them again while standing there
             assert page.until("idle")["zh"] == "谢谢"
+
+
+def test_a_stop_takes_the_colours_away_at_once_also_where_no_frame_comes(moving: list[Image]) -> None:
+    camera, go_on = Camera(moving), threading.Event()
+
+    class Held(list[Image]):
+        def __getitem__(self, index: object) -> Image:  # type: ignore[override]
+            go_on.wait(30)
+            return moving[0]
+
+    with running(make_kiosk(camera, flash=True)) as client, page_of(client) as page:
+        while len(page.colours) < 10:
+            page.hear()
+        camera.scene = Held(moving)
+        try:
+            page.say(type="stop")
+            result = page.until("result")
+        finally:
+            go_on.set()
+    assert (result["code"], result["outcome"]) == (1003, "again")
+    assert page.dark
 
 
 # ---- before a camera that sees the page's light; simulated ----------------------------------------------
