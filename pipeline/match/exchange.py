@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from pipeline import __version__
 from pipeline.addresses import is_loopback
-from pipeline.camera.cutoff import CutOff
+from pipeline.camera.cutoff import CutOff, shut
 from pipeline.errors import SettingsError, UsageError
 from pipeline.match.lines import LIMITS, Lent, Lines
 from pipeline.match.rules import Timeouts
+from pipeline.match.waiting import Sending, within
 from pipeline.protocol.answers import MAX_ANSWER_BYTES
 
 _HEADERS: Final = {
@@ -35,6 +37,9 @@ _HEADERS: Final = {
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _CUT: Final = (httpx.WriteError, httpx.WriteTimeout)
 _LOST: Final = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.CloseError)
+
+GRACE_S: Final = 0.5
+"""For an exchange that was cut off to say by itself how far it came, in seconds."""
 
 
 class Loss(Enum):
@@ -125,7 +130,9 @@ class Exchange:
         Args:
             body: form-encoded.
             headers: further headers.
-            deadline: on `time.monotonic`, seconds; the exchange is cut off then, see `CutOff`.
+            deadline: on `time.monotonic`, seconds. What waits for a byte is cut off then, see `CutOff`; what
+                can't be, the look-up of a name and a connect to each of its addresses, is left to its thread
+                `GRACE_S` later, and never sends.
 
         Returns:
             The answer, whatever its status, or why there is none.
@@ -138,15 +145,44 @@ class Exchange:
         with self._lines.take(min(self._timeouts.connect, max(0.0, deadline - time.monotonic()))) as line:
             if line is None:
                 return Loss.NOT_SENT
-            with CutOff(deadline - time.monotonic(), line.stream) as cut:
-                try:
-                    return self._post(line.client, body, headers, deadline, cut)
-                finally:
-                    line.stream = cut.stream
+            cut, sending = CutOff(deadline - time.monotonic(), line.stream), Sending()
+
+            def ask() -> Reply | Loss:
+                with cut:
+                    return self._post(line.client, body, headers, deadline, cut, sending)
+
+            if self._transport is not None:
+                return ask()  # there is nothing to look up
+            reply = None
+            try:
+                reply = within(deadline + GRACE_S - time.monotonic(), ask)
+            finally:
+                line.stream = cut.stream
+                if reply is None:  # out of time, or interrupted: its thread may go on for a while
+                    line.spent = True
+                    unsent = sending.give_up()
+                    shut(line.stream)
+            if reply is not None:
+                return reply
+            return Loss.NOT_SENT if unsent else Loss.LOST
 
     def _post(
-        self, client: httpx.Client, body: bytes, headers: dict[str, str], deadline: float, cut: CutOff
+        self,
+        client: httpx.Client,
+        body: bytes,
+        headers: dict[str, str],
+        deadline: float,
+        cut: CutOff,
+        sending: Sending,
     ) -> Reply | Loss:
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            cut.trace(event, info)
+            if event.endswith(".connect_tcp.complete") and time.monotonic() >= deadline:
+                info["return_value"].close()  # no TLS over what was shut down: ssl takes it for not connected
+                raise httpx.ConnectTimeout("too late")
+            if event.endswith(".send_request_headers.started") and not sending.begin():
+                raise httpx.ConnectTimeout("given up")
+
         try:
             with client.stream(
                 "POST",
@@ -154,7 +190,7 @@ class Exchange:
                 content=body,
                 headers=headers,
                 timeout=self._until(deadline),
-                extensions={"trace": cut.trace},
+                extensions={"trace": trace},
             ) as response:
                 return _read(response, deadline)
         except _NOT_SENT as error:

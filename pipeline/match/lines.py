@@ -27,11 +27,13 @@ class Line:
     Attributes:
         client: for one exchange at a time.
         stream: its connection, where one was made; whoever cuts the exchange off shuts this down.
+        spent: not to be used again, and closed once given back.
     """
 
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
         self.stream: Stream | None = None
+        self.spent = False
 
 
 class Lines:
@@ -80,7 +82,7 @@ class Lines:
 
     def _give_back(self, line: Line) -> None:
         with self._lock:
-            if not self.closed and len(self._idle) < _IDLE_LINES:
+            if not self.closed and not line.spent and len(self._idle) < _IDLE_LINES:
                 self._idle.append(line)
                 return
             self._all.discard(line)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,6 +26,7 @@ from pipeline.match.encode import Upload
 from pipeline.match.exchange import Exchange, Loss, Reply
 from pipeline.match.person import Person
 from pipeline.match.rules import Retries, Timeouts
+from pipeline.match.waiting import Sending, within
 
 from .conftest import CONSENT, OK_MATCH, SECRET, LoopbackServer, answering
 
@@ -164,6 +167,139 @@ def test_a_call_that_is_cut_off_leaves_the_others_alone(person: Person, upload: 
     assert [getattr(reply, "status", reply) for reply in replies[1:]] == [200]
 
 
+class SlowName:
+    """The name ``slow.example.test``: found on loopback, once `release` is set."""
+
+    def __init__(self, asked: Callable[[], None] = lambda: None) -> None:
+        self.release = threading.Event()
+        self._asked = asked
+        self._resolve = socket.getaddrinfo
+
+    def __call__(self, host: str, port: int, *rest: Any) -> list[Any]:
+        if host != "slow.example.test":
+            return list(self._resolve(host, port, *rest))
+        self._asked()
+        assert self.release.wait(30)
+        return list(self._resolve("127.0.0.1", port, *rest))
+
+    def let_go_and_wait_for_the_rest(self) -> None:
+        self.release.set()
+        for thread in threading.enumerate():
+            if thread.name == "livegate exchange":
+                thread.join(30)
+                assert not thread.is_alive()
+
+
+def press_ctrl_c() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def slow_client(
+    server: LoopbackServer, certificate: tuple[Path, Path], *, tls: bool = False, total: float = 2.0
+) -> MatchClient:
+    return MatchClient(
+        f"http{'s' if tls else ''}://slow.example.test:{server.port}",
+        "testid",
+        SECRET,
+        timeout=Timeouts(read=10.0, total=total),
+        allow_plain_http=True,
+        ca_file=certificate[0] if tls else None,
+        retries=QUICK,
+    )
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["http", "https"])
+def test_a_name_that_is_not_found_in_time_ends_the_call_and_what_was_given_up_is_never_sent(
+    person: Person,
+    upload: Upload,
+    tls: ssl.SSLContext,
+    certificate: tuple[Path, Path],
+    encrypted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = SlowName()
+    monkeypatch.setattr(socket, "getaddrinfo", name)
+    with (
+        LoopbackServer(GOOD, tls=tls if encrypted else None) as server,
+        slow_client(server, certificate, tls=encrypted) as client,
+    ):
+        with pytest.raises(NetworkError) as caught:
+            client.match(person, upload, CONSENT)
+        assert not isinstance(caught.value, OutcomeUnknownError)
+        name.let_go_and_wait_for_the_rest()
+        assert server.bodies == []
+        assert client.match(person, upload, CONSENT).score == 96.1
+    assert len(server.bodies) == 1
+
+
+def test_what_is_interrupted_while_a_name_is_looked_up_is_never_sent(
+    person: Person, upload: Upload, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = SlowName(press_ctrl_c)
+    monkeypatch.setattr(socket, "getaddrinfo", name)
+    with LoopbackServer(GOOD) as server, slow_client(server, certificate, total=20.0) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.match(person, upload, CONSENT)
+        name.let_go_and_wait_for_the_rest()
+    assert server.bodies == []
+
+
+def test_what_is_interrupted_while_the_answer_is_waited_for_closes_its_connection(
+    person: Person, upload: Upload
+) -> None:
+    ended = threading.Event()
+
+    def interrupt(connection: socket.socket) -> None:
+        press_ctrl_c()
+        if connection.recv(1) == b"":
+            ended.set()
+
+    with LoopbackServer(interrupt, GOOD) as server, client_of(server) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.match(person, upload, CONSENT)
+        assert ended.wait(10)
+        assert client.match(person, upload, CONSENT).score == 96.1
+    assert (len(server.bodies), server.connections) == (2, 2)
+
+
+@pytest.mark.parametrize("first", ["begin", "give_up"])
+def test_a_request_begins_or_is_given_up_and_never_both(first: str) -> None:
+    sending = Sending()
+    order = (sending.begin, sending.give_up) if first == "begin" else (sending.give_up, sending.begin)
+    assert [step() for step in (*order, *order)] == [True, False, True, False]
+
+
+def test_of_many_threads_that_race_to_begin_and_to_give_up_one_kind_wins() -> None:
+    for _ in range(50):
+        sending, told, gate = Sending(), [], threading.Barrier(4)
+
+        def step(
+            begin: bool,
+            sending: Sending = sending,
+            told: list[tuple[bool, bool]] = told,
+            gate: threading.Barrier = gate,
+        ) -> None:
+            gate.wait(10)
+            told.append((begin, sending.begin() if begin else sending.give_up()))
+
+        threads = [threading.Thread(target=step, args=(number % 2 == 0,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {begin for begin, won in told if won} in ({True}, {False})
+        assert len(told) == 4
+
+
+def test_what_takes_too_long_is_left_and_what_fails_raises() -> None:
+    held = threading.Event()
+    assert within(0.0, lambda: held.wait(30)) is None
+    held.set()
+    assert within(30.0, lambda: "done") == "done"
+    with pytest.raises(ZeroDivisionError):
+        within(30.0, lambda: 1 / 0)
+
+
 def test_a_server_that_is_busy_twice_is_asked_three_times_with_three_nonces_over_one_connection(
     person: Person, upload: Upload
 ) -> None:
@@ -256,9 +392,12 @@ def test_a_compressed_answer_is_refused(person: Person, upload: Upload) -> None:
     assert b"accept-encoding: identity" in server.heads[0].lower()
 
 
+OWN_NAMES = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("slow.example.test")]
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Self-signed certificate for 127.0.0.1 and its key, as PEM files."""
+    """Self-signed certificate for 127.0.0.1 and ``slow.example.test``, and its key, as PEM files."""
     folder = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
@@ -271,7 +410,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(OWN_NAMES), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
