@@ -42,6 +42,9 @@ FRAMES_FLOOR: Final = 3
 """No configuration may pass on fewer judged frames than this."""
 TIME_FLOOR_S: Final = 0.1
 """Nor on a shorter stretch of video, seconds: at 30 fps this is the fourth frame."""
+STANDSTILL: Final = 120
+"""Frames in a row whose time does not grow that end a check as the deadline does, which such a time would
+never reach: as many as the default deadline has at 30 fps. Sources of the house give no two frames one time."""
 _EPSILON_S: Final = 1e-6
 """Slack for times that are binary fractions."""
 
@@ -55,7 +58,8 @@ class DecisionLimits:
         target_bpcer: wanted share of live people refused, in (0, 0.5).
         min_frames: judged frames before a bound is looked at, `FRAMES_FLOOR` or more.
         min_time_s: seconds from the first judged frame to that moment, `TIME_FLOOR_S` or more.
-        deadline_s: seconds from the first frame seen; after it the check is undecided.
+        deadline_s: seconds from the first frame seen; after it the check is undecided, as it is after
+            `STANDSTILL` frames whose time does not grow.
         rho: share of the evidence's variance that lies between checks, in (0, 1]; see `Calibration`.
         tau_s: correlation time of the noise within a check in seconds, above 0; measured.
         bound: largest ratio that one frame can give, above 0; infinity where it is not known.
@@ -119,6 +123,7 @@ class SequentialDecision:
         self._verdict: Verdict | None = None
         self._start: float | None = None
         self._now = 0.0
+        self._still = 0
         self._first_judged: float | None = None
         self._last_judged = 0.0
         self._first = 0.0
@@ -274,6 +279,7 @@ class SequentialDecision:
             raise FrameError("A frame's time must be a number of seconds.")
         if self._start is None:
             self._start = self._now = t
+        self._still = 0 if t > self._now else self._still + 1
         self._now = max(self._now, t)
 
     def _add(self, evidence: Evidence) -> None:
@@ -314,7 +320,8 @@ class SequentialDecision:
         return self._best is not None and not evidence.pending and self.total >= self.limits.upper
 
     def _at_deadline(self) -> Verdict | None:
-        if self._start is not None and self._now - self._start >= self.limits.deadline_s - _EPSILON_S:
+        late = self._start is not None and self._now - self._start >= self.limits.deadline_s - _EPSILON_S
+        if late or self._still >= STANDSTILL:
             return self._end("undecided", self._most_voted())
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.errors import FrameError, SettingsError
 from pipeline.liveness.decision import (
     APCER_CEILING,
     FRAMES_FLOOR,
+    STANDSTILL,
     TIME_FLOOR_S,
     DecisionLimits,
     SequentialDecision,
@@ -134,6 +136,30 @@ def test_time_that_swings_counts_once() -> None:
         d.judge(replace(evidence(0, 2.0), t=t), FRAME)
         totals.append(d.total)
     assert totals[1:] == pytest.approx([totals[1]] * 5)
+
+
+@pytest.mark.parametrize(
+    "times", [lambda k: 1.0, lambda k: 100.0 - k, lambda k: 1e6 if k == 0 else k % 50 / 30]
+)
+def test_a_check_ends_also_where_time_does_not_go_on(times: Callable[[int], float]) -> None:
+    for take in ("wait", "guide", "judge"):
+        d = decision()
+        for k in range(STANDSTILL + 60):
+            if take == "wait":
+                d.wait(times(k))
+            elif take == "guide":
+                d.guide(times(k), Reason.NO_FACE)
+            else:
+                d.judge(replace(evidence(k, 8.0), t=times(k)), FRAME)
+        assert d.verdict is not None
+        assert (d.verdict.state, d.verdict.live_pass) == ("undecided", None)
+
+
+def test_time_that_stands_still_for_a_while_ends_nothing() -> None:
+    d = decision()
+    for k in range(STANDSTILL + 20):
+        d.guide(0.0 if k < 60 else (k - 60) / 1000, Reason.NO_FACE)
+    assert d.verdict is None
 
 
 def test_two_frames_far_apart_do_not_pass() -> None:
