@@ -34,7 +34,7 @@ OTHER_PAGE: Final = 4409
 NOT_UNDERSTOOD: Final = 1008
 AWAY: Final = 1001
 PATIENCE_S: Final = 10.0
-"""Longest time for a preview to be taken in; a page that hangs longer gives its seat up."""
+"""Longest time for a preview to be sent, and to be taken in; a page that hangs longer gives its seat up."""
 
 
 class PageDoor:
@@ -199,7 +199,7 @@ class _Session:
                 sent, frame = found
                 picture = await loop.run_in_executor(self._door.encoder, self._encode, frame.image)
                 self._ready.clear()
-                async with self._sending:
+                async with asyncio.timeout(PATIENCE_S), self._sending:
                     await self._socket.send_bytes(picture)
             await asyncio.sleep(max(0.005, 1 / MOST_FPS - (loop.time() - began)))
 

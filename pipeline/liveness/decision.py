@@ -44,7 +44,7 @@ TIME_FLOOR_S: Final = 0.1
 """Nor on a shorter stretch of video, seconds: at 30 fps this is the fourth frame."""
 STANDSTILL: Final = 120
 """Frames in a row whose time does not grow that end a check as the deadline does, which such a time would
-never reach: as many as the default deadline has at 30 fps. Sources of the house give no two frames one time."""
+never reach: as many as the default deadline has at 30 fps. No two frames of our own sources have one time."""
 _EPSILON_S: Final = 1e-6
 """Slack for times that are binary fractions."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,13 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from pipeline.camera.frame import Image
+from pipeline.kiosk import screen as screens
 from pipeline.kiosk.app import FILES, read_static
+from pipeline.kiosk.board import Board
+from pipeline.kiosk.feed import Feed
 from pipeline.kiosk.messages import MOST_BYTES
+from pipeline.kiosk.page import PageDoor
+from pipeline.match.person import Person
 
 from .support import Camera, make_kiosk, page_of, running
 
@@ -285,3 +292,35 @@ def test_a_page_that_takes_no_preview_in_gives_its_seat_up(
         assert previews == 1
         with page_of(client) as page:
             page.until("result")
+
+
+def test_a_page_whose_line_is_full_gives_its_seat_up_whatever_it_says(
+    nobody: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.kiosk.page.PATIENCE_S", 0.2)
+
+    class Full:
+        """A line on which everything comes and no picture goes."""
+
+        async def accept(self) -> None:
+            pass
+
+        async def receive(self) -> dict[str, str]:
+            await asyncio.sleep(0.02)
+            return {"type": "websocket.receive", "text": '{"type":"seen"}'}
+
+        async def send_json(self, _: object) -> None:
+            pass
+
+        async def send_bytes(self, _: bytes) -> None:
+            await asyncio.Event().wait()
+
+    with ThreadPoolExecutor(1) as encoder:
+        board, feed = Board(screens.FORM), Feed(Camera(nobody))
+        door = PageDoor(board, feed, encoder, Person, "kiosk")
+        feed.start()
+        try:
+            asyncio.run(asyncio.wait_for(door.serve(Full()), 30))  # type: ignore[arg-type]
+        finally:
+            feed.close()
+    assert not board.occupied
