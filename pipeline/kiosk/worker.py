@@ -265,11 +265,13 @@ class Worker:
         self._seen = 0
         if self._service is not None:
             self._service.begin()
-        tap = self._feed.tap(on_stall=lambda: self._board.show(screens.CAMERA))
+        can_stop = self._verify or self._flash
+        stalled = replace(screens.CAMERA, can_stop=can_stop)
+        tap = self._feed.tap(on_stall=lambda: self._board.show(stalled))
         display = PageDisplay(self._board.push) if self._flash else None
         running = _Running(tap, display, self._service)
         with self._board.checking(running, job if self._verify else None):
-            result = self._follow(job, tap, display, running)
+            result = self._follow(job, tap, display, running, can_stop)
         if display is not None:
             log.info(
                 "flash: %d colours painted, longest round trip %.0f ms%s",
@@ -281,8 +283,10 @@ class Worker:
             self._leave_by = self._clock() + self._pace.result_s + self._pace.leave_s
         self._tell(result, self._clock() - began)
 
-    def _follow(self, job: Job, tap: Tap, display: PageDisplay | None, running: _Running) -> Result:
-        view = CheckScreens(can_stop=self._verify or self._flash)
+    def _follow(
+        self, job: Job, tap: Tap, display: PageDisplay | None, running: _Running, can_stop: bool
+    ) -> Result:
+        view = CheckScreens(can_stop=can_stop)
         result: Result | None = None
         try:
             for event in self._gate.events(tap, person=job.person, consent=job.consent, display=display):

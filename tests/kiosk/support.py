@@ -59,6 +59,18 @@ class Camera:
         return CameraSource(self)
 
 
+class Held(list[Image]):
+    """A scene whose frames don't come until they are released."""
+
+    def __init__(self, scene: Sequence[Image]) -> None:
+        super().__init__(scene)
+        self.release = threading.Event()
+
+    def __getitem__(self, index: Any) -> Any:
+        self.release.wait(60)
+        return super().__getitem__(index)
+
+
 class CameraSource(SourceBase):
     """One opening of a `Camera`."""
 

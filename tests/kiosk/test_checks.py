@@ -17,7 +17,7 @@ from pipeline.liveness.livepass import LivePass
 from pipeline.match.encode import Upload, encode_upload
 from pipeline.reasons import Reason
 
-from .support import Camera, FakeService, make_kiosk, page_of, running
+from .support import Camera, FakeService, Held, make_kiosk, page_of, running
 
 
 def test_a_face_starts_a_check_and_the_page_is_led_to_the_pass(clips: dict[str, Path]) -> None:
@@ -312,6 +312,31 @@ def test_a_page_that_is_loaded_again_during_a_check_asks_nobody_to_step_aside(pe
         page.until("checking")
         kiosk._board.leave(again)
     assert "谢谢" not in {screen["zh"] for screen in page.screens}
+
+
+def test_a_verification_can_be_stopped_also_while_the_camera_gives_nothing(
+    person: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.kiosk.feed.STALL_S", 0.5)
+    camera, service = Camera(person), FakeService()
+    dark = [picture // 8 for picture in person]
+    held = Held(dark)
+    kiosk = make_kiosk(camera, service, allow_test_source=True, deadline_s=20)
+    with running(kiosk) as client, page_of(client) as page:
+        page.until("form")
+        page.fill_in()
+        page.until("waiting")
+        camera.scene = dark
+        page.until("checking")
+        camera.scene = held
+        try:
+            assert page.until("camera")["can_stop"]
+            page.say(type="stop")
+            result = page.until("result")
+        finally:
+            held.release.set()
+    assert (result["code"], result["reason"]) == (1003, "interrupted")
+    assert service.sent == []
 
 
 def test_a_stop_in_the_moment_of_the_pass_sends_nothing(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,7 @@ from pipeline.vision import Vision
 from pipeline.vision.types import F32
 
 from .lit import LitScene
-from .support import Camera, ScriptedPage, make_kiosk, page_of, running
+from .support import Camera, Held, ScriptedPage, make_kiosk, page_of, running
 
 Paint = Callable[[dict[str, Any]], bool]
 
@@ -94,22 +93,16 @@ def test_a_stop_by_the_person_ends_it_and_tells_the_other_way(moving: list[Image
 
 
 def test_a_stop_takes_the_colours_away_at_once_also_where_no_frame_comes(moving: list[Image]) -> None:
-    camera, go_on = Camera(moving), threading.Event()
-
-    class Held(list[Image]):
-        def __getitem__(self, index: object) -> Image:  # type: ignore[override]
-            go_on.wait(30)
-            return moving[0]
-
+    camera, held = Camera(moving), Held(moving)
     with running(make_kiosk(camera, flash=True)) as client, page_of(client) as page:
         while len(page.colours) < 10:
             page.hear()
-        camera.scene = Held(moving)
+        camera.scene = held
         try:
             page.say(type="stop")
             result = page.until("result")
         finally:
-            go_on.set()
+            held.release.set()
     assert (result["code"], result["outcome"]) == (1003, "again")
     assert page.dark
 
