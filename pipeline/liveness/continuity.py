@@ -3,9 +3,10 @@
 Two measures, and a third where an embedding net is given:
 
 * the number of vision's track;
-* the normalised cross-correlation of the 32x32 aligned grey faces of consecutive frames, which must stay
-  above `ContinuityLimits.min_correlation` while the track holds and above the stricter
-  `min_correlation_new_track` where the track broke and a face came back within `max_gap_s`;
+* the normalised cross-correlation of the 32x32 aligned grey faces of consecutive frames, of those that are
+  looked at (`pipeline.liveness.look`), which must stay above `ContinuityLimits.min_correlation` while the
+  track holds and above the stricter `min_correlation_new_track` where the track broke and a face came back
+  within `max_gap_s`;
 * the cosine of the embeddings of the first judged frame and of every candidate for the pass. It also has the
   last word where the correlation is too low.
 """
