@@ -136,6 +136,34 @@ def test_reflected_crop_equals_a_mirrored_border(noise: Picture, face: NDArray[n
     assert_array_equal(crop(noise, face, spec), noise[rows][:, columns])
 
 
+@pytest.mark.parametrize(("times", "halvings"), [(1, 0), (1.9, 0), (2, 1), (3.9, 1), (4, 2), (7, 2)])
+def test_halved_crop_is_halved_while_it_has_twice_the_pixels(
+    noise: Picture, times: float, halvings: int
+) -> None:
+    size, side = 48, int(48 * times)
+    square = noise[60 : 60 + side, 100 : 100 + side]
+    for _ in range(halvings):
+        even = square[: square.shape[0] // 2 * 2, : square.shape[1] // 2 * 2].astype(np.float64)
+        rows = even[::2] + even[1::2]
+        square = np.floor((rows[:, ::2] + rows[:, 1::2] + 2) / 4).astype(np.uint8)
+    expected = cv2.resize(square, (size, size))
+    face = box(100, 60, 100 + side, 60 + side)
+    assert_array_equal(crop(noise, face, CropSpec(size, CropKind.HALVED, 1.0)), expected)
+
+
+def test_halved_crop_is_the_reflected_one_where_nothing_is_resized(noise: Picture) -> None:
+    for face in (box(200, 150, 296, 246), box(-30, -20, 66, 76), box(580, 420, 676, 516)):
+        square = crop(noise, face, CropSpec(96, CropKind.REFLECTED, 1.0))
+        assert_array_equal(crop(noise, face, CropSpec(96, CropKind.HALVED, 1.0)), square)
+
+
+def test_halved_crop_averages_what_it_shrinks(noise: Picture) -> None:
+    # noise of independent pixels: the mean over 4x4 of them has a quarter of the deviation
+    small = crop(noise, box(40, 40, 424, 424), CropSpec(96, CropKind.HALVED, 1.0)).astype(np.float64)
+    assert small.mean() == pytest.approx(noise[40:424, 40:424].mean(), abs=0.5)
+    assert small.std() == pytest.approx(noise[40:424, 40:424].std() / 4, rel=0.1)
+
+
 def test_batch_keeps_the_colour_order_and_range_that_the_net_wants() -> None:
     blue = np.zeros((100, 100, 3), np.uint8)
     blue[..., 0] = 255
