@@ -67,11 +67,14 @@ class CueReading:
         value: its measure; NaN where it can't tell yet.
         veto: why it denies, or None. Never taken back: the check ends with it.
         confirmed: True where a confirming cue has what it wants. A denying cue proves nothing by saying so.
+        tinted: True where the cue colours the light on the face in this frame. No calibration has seen such
+            light: the frame is neither judged nor uploaded.
     """
 
     value: float
     veto: Reason | None = None
     confirmed: bool = False
+    tinted: bool = False
 
 
 class Cue(Protocol):
@@ -210,11 +213,13 @@ class CueState:
         values: readings by name, without those that can't tell yet.
         veto: the first veto, or None.
         pending: names of the confirming cues that have not confirmed.
+        tinted: True where one of them colours the light on the face.
     """
 
     values: Mapping[str, float]
     veto: Reason | None
     pending: tuple[str, ...]
+    tinted: bool = False
 
 
 class CueSet:
@@ -281,6 +286,7 @@ class CueSet:
             values={cue.name: r.value for cue, r in readings if math.isfinite(r.value)},
             veto=vetoes[0] if vetoes else None,
             pending=self.pending,
+            tinted=any(reading.tinted for reading in self._readings),
         )
 
 

@@ -91,9 +91,9 @@ class Session:
     def observe(self, frame: Frame, view: View) -> Step:
         """Take the next frame with its view. After the verdict nothing changes it any more.
 
-        A frame counts for the decision only where its face is a single one of good quality and the frame is
-        not an exact copy of the one before, nor of one that was judged; and the nets see only those of them
-        that are due, see `SequentialDecision.due`.
+        A frame counts for the decision only where its face is a single one of good quality in light that no
+        cue colours, and the frame is not an exact copy of the one before, nor of one that was judged; and the
+        nets see only those of them that are due, see `SequentialDecision.due`.
 
         Args:
             frame: as the source gave it.
@@ -149,7 +149,7 @@ class Session:
         if problem is not None:
             self._decision.guide(frame.t, problem, cues.values)
             return None, problem
-        if view.face is None or view.quality is None or copy:
+        if view.face is None or view.quality is None or copy or cues.tinted:
             self._decision.wait(frame.t)
             return None, None
         candidate = view.face.detected and view.faces == 1 and rank(view.quality) > self._best

@@ -20,7 +20,7 @@ from pipeline.liveness.flash import FlashChallenge, FlashSession, FlashVerdict, 
 from pipeline.liveness.flash.challenge import codes_of
 from pipeline.liveness.flash.geometry import relief
 from pipeline.liveness.flash.regions import POINTS, RegionMeter, RegionSample, neighbours, point_normals
-from pipeline.liveness.flash.response import LEAST_FRAMES
+from pipeline.liveness.flash.response import LEAST_FRAMES, SETTLE_S
 from pipeline.liveness.flash.session import RESTING
 from pipeline.nets import open_store
 from pipeline.reasons import Reason
@@ -232,6 +232,24 @@ def test_closing_gives_the_screen_its_grey_back(astronaut: Image, mesh: F32) -> 
     assert screen.log[-1][1] == RESTING
     assert session.verdict is not None
     assert session.verdict.state == "unproved"
+
+
+def test_frames_are_tinted_from_the_second_one_until_the_screen_has_rested(
+    astronaut: Image, mesh: F32
+) -> None:
+    screen = SimDisplay()
+    session = FlashSession(screen)
+    camera = SimCamera(astronaut, mesh, SETTING)
+    tinted, shown = [], []
+    while session.verdict is None:
+        screen.now = len(tinted) / SETTING.fps
+        shot, seen = camera.frame(screen.now, screen)
+        tinted.append(session.update(shot, view_of(seen)).tinted)
+        shown.append(screen.log[-1][1])
+    assert tinted == [False, *[True] * (len(tinted) - 2), False]
+    coloured = [k for k, colour in enumerate(shown) if colour != RESTING]
+    assert len(tinted) - 1 > max(coloured) + SETTLE_S * SETTING.fps - 1
+    assert not session.update(frame(len(tinted), size=(176, 176)), NO_FACE).tinted
 
 
 def test_nothing_is_shown_before_a_face_is_there() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.camera.frame import Frame, Image
 from pipeline.demo.scene import render_person
 from pipeline.errors import ModelError, SettingsError
+from pipeline.liveness.cues import CueNeed, CueReading, CueRole
 from pipeline.liveness.evidence import Step
 from pipeline.liveness.judge import Judge, JudgeSettings
 from pipeline.liveness.motion import BOUND
@@ -165,6 +166,36 @@ def test_what_the_same_face_confirmed_before_the_first_judged_frame_counts() -> 
     steps = [session.observe(frame(k, image=noisy(last, k)), view()) for k in range(5, 20)]
     assert steps[-1].verdict is not None
     assert steps[-1].verdict.state == "live"
+
+
+class Tint:
+    """Colours the light in the frames that it is told, and confirms in the first one after them."""
+
+    name, role, need = "tint", CueRole.CONFIRM, CueNeed.EVERY
+
+    def __init__(self, frames: range) -> None:
+        self._frames = frames
+
+    def update(self, frame: Frame, view: View) -> CueReading:
+        return CueReading(
+            math.nan, confirmed=frame.seq >= self._frames.stop, tinted=frame.seq in self._frames
+        )
+
+    def forget(self) -> None:
+        pass
+
+
+def test_a_frame_in_coloured_light_is_neither_judged_nor_in_the_pass() -> None:
+    scorer = FakeScorer(8.0)
+    session = Judge(NoStore(), scorer=scorer).begin("s", live=True, extra=[Tint(range(1, 30))])  # type: ignore[arg-type]
+    best = view(quality=replace(GOOD, sharpness=900.0))
+    steps = [session.observe(moving(k), best if 0 < k < 30 else view()) for k in range(36)]
+    assert [k for k, step in enumerate(steps) if step.evidence is not None][:3] == [0, 30, 31]
+    verdict = steps[-1].verdict
+    assert verdict is not None
+    assert verdict.live_pass is not None
+    assert verdict.live_pass.frame.seq not in range(1, 30)
+    assert len(scorer.seen) == verdict.frames
 
 
 def test_a_face_on_a_stand_is_never_passed() -> None:

@@ -48,8 +48,9 @@ class FlashSession:
     """One run of one challenge. It is a `pipeline.liveness.Cue`: it confirms where the face answered.
 
     It begins with the first frame that shows a single face, takes 3.6 seconds, and ends at once when it is
-    cancelled, the display declines or the face is lost. Whatever ends it without proof ends the check
-    undecided (`Reason.NO_FLASH_PROOF`); an answer to other colours than those shown is a veto for
+    cancelled, the display declines or the face is lost. Frames from the second on until its end, when the
+    screen has rested for as long as the slowest camera needs, are tinted. Whatever ends it without proof ends
+    the check undecided (`Reason.NO_FLASH_PROOF`); an answer to other colours than those shown is a veto for
     `Reason.INJECTED_SOURCE`.
 
     Args:
@@ -106,11 +107,12 @@ class FlashSession:
         Returns:
             Value: the response's p-value once the run has ended, NaN before and where nothing was fitted.
         """
+        begun = self._meter is not None
         if self._verdict is None:
             self._step(frame, view)
         verdict = self._verdict
         if verdict is None:
-            return CueReading(math.nan)
+            return CueReading(math.nan, tinted=begun)
         if verdict.state == "proved":
             return CueReading(verdict.p, confirmed=True)
         contradicted = verdict.state == "contradicted"
