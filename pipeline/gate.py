@@ -209,9 +209,7 @@ class Gate:
             log.warning("check ended by %s", error.code)
             yield self._failed(_reason_of(error), error.client_code, error)
         except Exception as error:  # a fault of ours must deny, not crash the kiosk
-            # The message could hold data of a person: only the kind and the place are told.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            log.error("internal fault: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
+            _log_fault(error)
             yield self._failed(Reason.SYSTEM_ERROR, ClientCode.SYSTEM_ERROR)
 
     def _steps(
@@ -291,8 +289,13 @@ class Gate:
                 code, reason = ClientCode.REJECTED, Reason.NOT_SAME_PERSON
         except MatchError as caught:
             error = caught
+        except LivegateError:  # refused before anything was sent
+            raise
         except KeyboardInterrupt:  # the answer is lost as one that never came is
             error, interrupted = unknown(), True
+        except Exception as fault:  # so it is where the service failed in a way of its own
+            _log_fault(fault)
+            error = unknown()
         if error is not None:
             reason = reason_for(error)
             code = ClientCode.REJECTED if reason in PERSON_REFUSED else error.client_code
@@ -334,6 +337,12 @@ def _box(view: View) -> tuple[float, float, float, float] | None:
         return None
     x1, y1, x2, y2 = map(float, view.face.box)
     return x1, y1, x2, y2
+
+
+def _log_fault(error: Exception) -> None:
+    """Tell its kind and place; its message could hold data of a person."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("internal fault: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
 
 
 def _flash(display: Display) -> FlashSession:

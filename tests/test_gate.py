@@ -42,7 +42,7 @@ FRAMES = 60
 class FakeService:
     """Answers ``match`` with a score or an error, and keeps what it was sent."""
 
-    def __init__(self, answer: float | MatchError = 99.0) -> None:
+    def __init__(self, answer: float | Exception = 99.0) -> None:
         self.answer = answer
         self.uploads: list[Upload] = []
         self.consents: list[str] = []
@@ -51,7 +51,7 @@ class FakeService:
     def match(self, person: Person, upload: Upload, consent: str) -> MatchResult:
         self.uploads.append(upload)
         self.consents.append(consent)
-        if isinstance(self.answer, MatchError):
+        if isinstance(self.answer, Exception):
             raise self.answer
         return MatchResult(200, self.answer, "4EF9AEE5-288F-4176-8110-00EDC91A614E")
 
@@ -327,6 +327,25 @@ def test_fault_of_ours_denies_and_tells_no_data(caplog: pytest.LogCaptureFixture
     assert "RuntimeError" in caplog.text
     assert "11010519491231002X" not in caplog.text
     assert service.uploads == []
+
+
+def test_a_service_that_fails_in_a_way_of_its_own_leaves_the_outcome_unknown(
+    stand_in: list[Image], caplog: pytest.LogCaptureFixture
+) -> None:
+    service = FakeService(RuntimeError("11010519491231002X"))
+    with caplog.at_level("DEBUG"), verify_gate(service) as gate:
+        result = gate.check(SyntheticSource(stand_in), person=PERSON, consent=CONSENT)
+    assert (result.code, result.reason, result.error) == (2002, Reason.OUTCOME_UNKNOWN, "outcome_unknown")
+    assert result.uploaded_sha256 == result.frame_sha256
+    assert len(service.uploads) == 1
+    assert "RuntimeError" in caplog.text
+    assert "11010519491231002X" not in caplog.text
+
+
+def test_a_service_that_refuses_before_it_sends_is_a_fault_of_the_call(stand_in: list[Image]) -> None:
+    with verify_gate(FakeService(UsageError("no consent"))) as gate:
+        result = gate.check(SyntheticSource(stand_in), person=PERSON, consent=CONSENT)
+    assert (result.code, result.reason) == (ClientCode.SYSTEM_ERROR, Reason.SYSTEM_ERROR)
 
 
 def test_leaving_early_closes_the_source_and_sends_nothing(stand_in: list[Image]) -> None:

@@ -10,8 +10,8 @@ from pipeline.camera.frame import Image
 from pipeline.vision.crop import CropKind, CropSpec, crop
 from pipeline.vision.types import F32
 
-#: Square of 1.5 times the longer box side, mirrored outside the picture: texture of the face. The product shrinks
-#: it by halves, which is faster and errs alike (docs/pad-results/2026-11-24-own-net-lodo.md).
+#: Square of 1.5 times the longer box side, mirrored outside the picture: texture of the face. The product
+#: shrinks it by halves, which is faster and errs alike (docs/pad-results/2026-11-24-own-net-lodo.md).
 TIGHT: Final = CropSpec(96, CropKind.REFLECTED, 1.5)
 #: Box times 3.5, shrunk and shifted to lie inside the picture: what surrounds the face, no made-up pixels.
 CONTEXT: Final = CropSpec(96, CropKind.SHIFTED, 3.5)
