@@ -18,8 +18,9 @@ ALLOWED = {
     "vision": {"vision", "camera", "nets"},
     "liveness": {"liveness", "vision", "camera", "nets"},
     "addresses": set(),
+    "signals": set(),
     "match": {"match", "addresses", "protocol", "liveness", "camera"},
-    "gateway": {"gateway", "addresses", "protocol", "vision", "camera", "nets"},
+    "gateway": {"gateway", "addresses", "signals", "protocol", "vision", "camera", "nets"},
     "evidence": {"evidence", "gateway"},
     "evaluation": {"evaluation", "gateway", "vision", "camera"},
     "calibrate": {"calibrate", "evaluation", "liveness", "vision", "camera"},
@@ -27,6 +28,7 @@ ALLOWED = {
     "kiosk": {
         "kiosk",
         "addresses",
+        "signals",
         "gate",
         "loaded",
         "result",

@@ -9,7 +9,6 @@ import json
 import logging
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
@@ -21,6 +20,7 @@ from rich.logging import RichHandler
 
 from pipeline.errors import ClientCode, LivegateError, UsageError
 from pipeline.settings import Settings
+from pipeline.signals import signals_to
 
 if TYPE_CHECKING:
     from pipeline.camera import SourceOptions
@@ -115,19 +115,13 @@ def set_up_logging(verbose: bool) -> None:
 @contextlib.contextmanager
 def sigterm_interrupts() -> Iterator[None]:
     """SIGTERM counts as Ctrl-C within the block, once: what ends then is not interrupted again."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
+    with signals_to(interrupt, [signal.SIGTERM]):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run_guarded(command: Callable[[], object]) -> int:

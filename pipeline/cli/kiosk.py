@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pipeline.cli.common import ProviderOption, build_settings, emit, source_options, stderr, stdout
+from pipeline.cli.common import (
+    INTERRUPTED,
+    ProviderOption,
+    build_settings,
+    emit,
+    source_options,
+    stderr,
+    stdout,
+)
 from pipeline.errors import SettingsError
+from pipeline.signals import signals_to
 
 if TYPE_CHECKING:
     from pipeline.kiosk import KioskOptions
@@ -122,24 +130,17 @@ def _stopped_at_once(unless: threading.Event) -> Iterator[None]:
 
     Args:
         unless: set once pages are answered. A signal that the server does not hear is then a second one,
-            while the service is waited for: it counts as Ctrl-C.
+            while the service is waited for: it ends the process too, as Ctrl-C ends a command. The camera
+            and the nets may still run in their threads, which the interpreter's own end would abort.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if unless.is_set():
-            raise KeyboardInterrupt
-        os.write(2, f"{_STOPPED}\n".encode())  # not through an object that the signal may have found writing
-        os._exit(0)
+        said, status = ("interrupted", INTERRUPTED) if unless.is_set() else (_STOPPED, 0)
+        os.write(2, f"{said}\n".encode())  # not through an object that the signal may have found writing
+        os._exit(status)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with signals_to(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def kiosk_options(settings: Settings, host: str) -> KioskOptions:

@@ -26,6 +26,7 @@ from pipeline.gateway.intake import IntakeLimits
 from pipeline.gateway.listening import listening, take_no_more
 from pipeline.gateway.operation.metrics import Metrics, metrics_of_worker
 from pipeline.gateway.operation.ready import Readiness
+from pipeline.signals import STOPS, signals_to
 
 HEAD_BYTES: Final = 16 * 1024 * 1024
 """Longest request line and headers that are read at all. One public SDK puts a 4 MB picture into the URL, and
@@ -122,19 +123,9 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """As uvicorn's, without raising the signal again: `serve` has the database to close."""
-        if threading.current_thread() is not threading.main_thread():
+        # Ctrl-C reaches every process of a terminal: a worker ignores it, and its parent tells it
+        with signals_to(self.handle_exit, STOPS if self._lead else [signal.SIGTERM]):
             yield
-            return
-        wanted = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_exit}
-        if not self._lead:
-            wanted.pop(signal.SIGINT)  # Ctrl-C reaches every process of a terminal; the parent tells its own
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the admin port, then the main one."""

@@ -33,6 +33,7 @@ from pipeline.gateway.core import Gateway
 from pipeline.gateway.listening import listening
 from pipeline.gateway.operation.metrics import FOLDER_VARIABLE, forget_worker
 from pipeline.gateway.server import Listening, ServeOptions, Server, admin_listening
+from pipeline.signals import signals_to
 
 log = logging.getLogger("livegate.gateway")
 
@@ -221,15 +222,8 @@ class _Parent:
         def count(_number: int, _frame: FrameType | None) -> None:
             self._signals += 1
 
-        if threading.current_thread() is not threading.main_thread():
+        with signals_to(count):
             yield
-            return
-        before = {number: signal.signal(number, count) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _work(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pipeline.addresses import is_loopback, listen_at, url_of
 from pipeline.errors import UsageError
 from pipeline.kiosk.kiosk import Kiosk
 from pipeline.kiosk.messages import MOST_BYTES
+from pipeline.signals import signals_to
 
 log = logging.getLogger("livegate.kiosk")
 
@@ -54,15 +54,8 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
+        with signals_to(self.handle_exit):
             yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit
@@ -78,9 +71,6 @@ class _Server(uvicorn.Server):
         if not self.force_exit:
             await asyncio.sleep(GOODBYE_S)
         await super().shutdown(sockets)
-
-
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def listen(host: str, port: int) -> socket.socket:

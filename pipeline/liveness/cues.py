@@ -219,7 +219,7 @@ class CueState:
     values: Mapping[str, float]
     veto: Reason | None
     pending: tuple[str, ...]
-    tinted: bool = False
+    tinted: bool
 
 
 class CueSet:
