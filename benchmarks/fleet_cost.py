@@ -47,9 +47,9 @@ class Inputs:
         price_traffic: of a GB that comes in.
     """
 
-    device_clear_ms: float = 114.0
-    device_open_ms: float = 504.0
-    device_upload_ms: float = 2.7
+    device_clear_ms: float = 115.0
+    device_open_ms: float = 537.0
+    device_upload_ms: float = 2.8
     upload_bytes: float = 96_482.0
     gateway_ms: float = 51.2
     row_bytes: float = 410.0
